@@ -1,0 +1,330 @@
+"""The configuration: frozen dataclasses, their checks, and their JSON form.
+
+Every default stands here and nowhere else. `None` means off, or "found from the data".
+The docstring below each field is the command line's help for it. Names that a table of
+functions defines (cells, scores, tokenisers ...) are checked by the owner of the table.
+"""
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_type_hints
+
+from seq2seq_jax.errors import InputError, nearest
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where the pairs come from and how they become batches of ids.
+
+    Give files (`train_source` and `train_target`, or `train_tsv`; the same for dev and
+    test), or the name of a TFDS data set (`dataset`). Files win over `dataset`.
+    """
+
+    train_source: str | None = None
+    """training sources: a text file, one sequence a line (.gz, .bz2, .xz are read too)"""
+    train_target: str | None = None
+    """training targets, line by line with train_source"""
+    train_tsv: str | None = None
+    """training pairs: one file, columns parted by tabs"""
+    dev_source: str | None = None
+    """development sources"""
+    dev_target: str | None = None
+    """development targets"""
+    dev_tsv: str | None = None
+    """development pairs"""
+    test_source: str | None = None
+    """test sources, reported at the end of the training"""
+    test_target: str | None = None
+    """test targets"""
+    test_tsv: str | None = None
+    """test pairs"""
+    source_column: int = 0
+    """column of a TSV that holds the source, counted from 0"""
+    target_column: int = 1
+    """column of a TSV that holds the target"""
+    dataset: str | None = None
+    """TFDS data set: cmudict, dates, reversal (ours), or any name[/config] of TFDS"""
+    source_key: str = "source"
+    """feature of the TFDS data set that holds the source"""
+    target_key: str = "target"
+    """feature of the TFDS data set that holds the target"""
+    train_split: str = "train"
+    """TFDS split to train on; slices such as train[:50%] work"""
+    dev_split: str = "validation"
+    """TFDS split for development"""
+    test_split: str | None = "test"
+    """TFDS split to report at the end; None: no report"""
+    data_dir: str | None = None
+    """where TFDS keeps prepared data; None: TFDS's own default"""
+    source_tokenizer: str = "sentencepiece"
+    """char, byte, word (white space) or sentencepiece"""
+    target_tokenizer: str = "sentencepiece"
+    """char, byte, word (white space) or sentencepiece"""
+    shared_vocab: bool = False
+    """one vocabulary for both sides, built from both"""
+    vocab_size: int = 8000
+    """largest vocabulary of a side, special tokens included"""
+    min_count: int = 1
+    """units seen fewer times in training become UNK (not for byte and sentencepiece)"""
+    lowercase: bool = False
+    """lower-case both sides before anything else"""
+    max_length: int = 100
+    """longest sequence in tokens, on either side, end marker included"""
+    long_lines: str = "drop"
+    """training pairs over max_length: drop, truncate or error; always counted"""
+    buckets: int = 6
+    """largest number of batch shapes"""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The shape of the model."""
+
+    cell: str = "lstm"
+    """rnn, lstm, gru (reset after) or gru_reset_before"""
+    hidden_size: int = 256
+    """units of each layer; of each direction in a bidirectional encoder"""
+    decoder_hidden_size: int | None = None
+    """units of a decoder layer; None: hidden_size"""
+    embedding_size: int = 256
+    """size of token embeddings"""
+    encoder_layers: int = 1
+    """layers of the encoder"""
+    decoder_layers: int = 1
+    """layers of the decoder"""
+    bidirectional: bool = True
+    """each encoder layer reads in both directions"""
+    residual: bool = False
+    """add a layer's input to its output from the second layer on, where sizes agree"""
+    bridge: str = "dense"
+    """encoder's last state -> decoder's first: zero, pass or dense"""
+    attention: str = "general"
+    """none, dot, general or additive"""
+    attention_size: int | None = None
+    """units of additive attention; None: the decoder's size"""
+    decoder: str = "luong"
+    """luong (attends with s_t) or bahdanau (attends with s_{t-1})"""
+    input_feeding: bool = True
+    """luong: the last attentional vector is part of the next input"""
+    dropout: float = 0.2
+    """share of units dropped at the input of every recurrent layer"""
+    output_dropout: float = 0.0
+    """share of units dropped before the output layer"""
+    recurrent_dropout: float = 0.0
+    """share of units of h_{t-1} dropped, the same ones at every step of a sequence"""
+    tied_embeddings: str = "none"
+    """none, output (target embeddings are the output layer's weights) or all (source
+    embeddings too; needs data.shared_vocab)"""
+    init_scale: float | None = None
+    """weights from U(-x, x); None: Glorot uniform, recurrent weights orthogonal"""
+    dtype: str = "float32"
+    """type of the products: float32 or bfloat16; parameters stay float32"""
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How the model is trained."""
+
+    steps: int = 10_000
+    """updates in all"""
+    batch_tokens: int = 4096
+    """padded tokens of the longer side in one update, over all devices"""
+    accumulate: int = 1
+    """pieces that an update's batch is worked off in: less memory, same numbers"""
+    optimizer: str = "adam"
+    """adam, adamw, sgd, adagrad or adadelta"""
+    learning_rate: float = 1e-3
+    """peak learning rate"""
+    schedule: str = "inverse_sqrt"
+    """constant, inverse_sqrt, cosine, halving or plateau"""
+    warmup_steps: int = 200
+    """updates of linear warm-up from 0"""
+    decay_start: int | None = None
+    """halving: first update of the decay; None: half of all steps"""
+    decay_every: int | None = None
+    """halving: updates between halvings; None: a tenth of all steps"""
+    decay_factor: float = 0.5
+    """halving, plateau: factor of each decay"""
+    plateau_patience: int = 2
+    """plateau: evaluations without a better dev loss before a decay"""
+    final_learning_rate: float = 0.0
+    """cosine: the rate at the last step"""
+    momentum: float = 0.0
+    """sgd: momentum"""
+    beta1: float = 0.9
+    """adam, adamw: decay of the first moment"""
+    beta2: float = 0.999
+    """adam, adamw: decay of the second moment"""
+    epsilon: float | None = None
+    """adam, adamw, adadelta: the term that guards the division; None: the paper's"""
+    weight_decay: float = 0.01
+    """adamw: decoupled weight decay"""
+    clip_norm: float | None = 5.0
+    """largest global norm of the gradient; None: no clipping"""
+    label_smoothing: float = 0.1
+    """share of the target's probability spread evenly over the vocabulary"""
+    seed: int = 1
+    """decides everything random: initial values, order, dropout"""
+    log_every: int = 50
+    """updates between lines of metrics"""
+    eval_every: int = 500
+    """updates between evaluations on the development set"""
+    patience: int | None = None
+    """evaluations without a better metric before stopping; None: never"""
+    metric: str = "loss"
+    """what is best: loss, exact_match, token_error_rate, word_error_rate, bleu or chrf"""
+    eval_examples: int = 500
+    """development examples decoded at an evaluation for the metrics and samples"""
+    eval_beam_size: int = 1
+    """beam of that decoding and of the report at the end"""
+    save_every: int | None = None
+    """updates between checkpoints; None: at each evaluation"""
+    keep_last: int = 2
+    """newest checkpoints kept"""
+    keep_best: int = 1
+    """best checkpoints kept"""
+    prefetch: int = 8
+    """batches made ahead by the loader"""
+
+
+@dataclass(frozen=True)
+class Config:
+    """A recipe: data, model and training."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    """the pairs"""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """the model"""
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    """the training"""
+
+
+def flatten(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield `("section.field", value)` for every field of the config.
+
+    >>> dict(flatten(Config()))["model.cell"]
+    'lstm'
+    """
+    for item in dataclasses.fields(config):
+        value = getattr(config, item.name)
+        if dataclasses.is_dataclass(value):
+            yield from flatten(value, f"{prefix}{item.name}.")
+        else:
+            yield f"{prefix}{item.name}", value
+
+
+def to_json(config: Config) -> str:
+    """The config as JSON text, one field a line."""
+    return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
+
+
+def from_dict(cls: type[T], values: Any, where: str) -> T:
+    """A dataclass from nested dicts; unknown fields and wrong types are refused.
+
+    Raises:
+        InputError: naming the field, what came and what was expected.
+    """
+    if not isinstance(values, dict):
+        raise InputError(f"{where} holds {type(values).__name__}, expected an object")
+    hints = get_type_hints(cls)
+    made = {}
+    for name, value in values.items():
+        if name not in hints:
+            raise InputError(f"{where} has no field {name!r}{nearest(name, hints)}")
+        kind = hints[name]
+        if dataclasses.is_dataclass(kind):
+            made[name] = from_dict(kind, value, f"{where}.{name}")  # type: ignore[arg-type]
+        elif fits(value, kind):
+            made[name] = value
+        else:
+            raise InputError(f"{where}.{name} is {value!r}, expected {kind}")
+    return cls(**made)
+
+
+def fits(value: Any, kind: Any) -> bool:
+    """Whether a JSON value is of a field's type (an int passes for a float)."""
+    kinds = get_args(kind) or (kind,)
+    if isinstance(value, bool):
+        return bool in kinds
+    return isinstance(value, kinds) or (isinstance(value, int) and float in kinds)
+
+
+def from_json(text: str, where: str = "config") -> Config:
+    """The config that `to_json` wrote.
+
+    >>> from_json(to_json(Config())) == Config()
+    True
+    """
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{where} is not JSON: {error}") from None
+    return from_dict(Config, values, where)
+
+
+def load(path: Path) -> Config:
+    """Read a workdir's `config.json`."""
+    return from_json(path.read_text(encoding="utf-8"), str(path))
+
+
+def differences(old: Config, new: Config) -> list[str]:
+    """`"model.cell: 'lstm' -> 'gru'"` for every field that differs.
+
+    >>> differences(Config(), Config(model=ModelConfig(cell="gru")))
+    ["model.cell: 'lstm' -> 'gru'"]
+    """
+    before = dict(flatten(old))
+    return [
+        f"{name}: {before[name]!r} -> {value!r}"
+        for name, value in flatten(new)
+        if value != before[name]
+    ]
+
+
+POSITIVE = (
+    "data.vocab_size data.min_count data.max_length data.buckets model.hidden_size "
+    "model.decoder_hidden_size model.embedding_size model.encoder_layers "
+    "model.decoder_layers model.attention_size model.init_scale training.steps "
+    "training.batch_tokens training.accumulate training.learning_rate "
+    "training.decay_every training.decay_factor training.epsilon training.clip_norm "
+    "training.log_every training.eval_every training.patience training.eval_examples "
+    "training.eval_beam_size training.save_every training.keep_last "
+    "training.plateau_patience training.prefetch"
+).split()
+NOT_NEGATIVE = (
+    "data.source_column data.target_column training.warmup_steps training.decay_start "
+    "training.final_learning_rate training.weight_decay training.keep_best training.seed"
+).split()
+SHARES = (
+    "model.dropout model.output_dropout model.recurrent_dropout "
+    "training.label_smoothing training.momentum training.beta1 training.beta2"
+).split()
+
+
+def validate(config: Config) -> None:
+    """Refuse values out of range, before anything is read or compiled.
+
+    Raises:
+        InputError: naming the field, its value and what was expected.
+    """
+    for name, value in flatten(config):
+        if value is None or isinstance(value, str):
+            continue
+        if name in POSITIVE and not value > 0:
+            raise InputError(f"{name} is {value}, expected a number above 0")
+        if name in NOT_NEGATIVE and not value >= 0:
+            raise InputError(f"{name} is {value}, expected 0 or more")
+        if name in SHARES and not 0 <= value < 1:
+            raise InputError(f"{name} is {value}, expected at least 0 and below 1")
+    if config.data.max_length < 2:
+        raise InputError("data.max_length is 1, expected at least 2: a token and its end")
+    if config.training.batch_tokens < config.data.max_length:
+        raise InputError(
+            f"training.batch_tokens is {config.training.batch_tokens}, expected at least "
+            f"data.max_length ({config.data.max_length}), or a long pair fits no batch"
+        )

@@ -1,0 +1,37 @@
+"""The one exception that means "what you gave is wrong", and helpers to word it."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """What a user gave cannot be used; the message is one line.
+
+    It says what came, what was expected and what to do. The command line prints it
+    without a traceback and exits with code 2.
+    """
+
+
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """`"; did you mean 'x'?"` for the closest choice, or an empty string.
+
+    >>> nearest("additve", ["dot", "general", "additive"])
+    "; did you mean 'additive'?"
+    """
+    found = difflib.get_close_matches(name, list(choices), n=1)
+    return f"; did you mean {found[0]!r}?" if found else ""
+
+
+def choose(table: Iterable[str], name: str, what: str) -> str:
+    """`name` where the table has it, else an `InputError` with the choices.
+
+    >>> choose(["lstm", "gru"], "lstm", "model.cell")
+    'lstm'
+    """
+    choices = list(table)
+    if name in choices:
+        return name
+    raise InputError(
+        f"{what} is {name!r}, expected one of {', '.join(sorted(choices))}"
+        f"{nearest(name, choices)}"
+    )

@@ -1,0 +1,1 @@
+"""Pure functions on parameter pytrees: cells, attention, encoder, decoder, model."""

@@ -1,0 +1,184 @@
+"""Recurrent cells: a few pure functions each, listed by name in `CELLS`.
+
+A carry is a tuple whose last element is h, which is also the cell's output. `project`
+holds the part of the gates that needs no carry, so that a whole sequence's input
+product is one matrix product outside the scan; `step` does the rest. `drop [..., H]` is
+a dropout mask on h_{t-1} inside the recurrent products (Gal & Ghahramani 2016, the same
+at every step of a sequence). sigma is the logistic function and `*` is elementwise.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from seq2seq_jax.nn import layers
+from seq2seq_jax.types import Array, Carry, Params
+
+
+class Cell(NamedTuple):
+    """One kind of recurrent cell.
+
+    Attributes:
+        init: `(key, input_size, hidden_size, initializers) -> params`.
+        initial_carry: `(like [..., D], hidden_size) -> carry` of zeros `[..., H]`.
+        project: `(params, x [..., D]) -> [..., G*H]`, the input's share of the gates.
+        step: `(params, carry, projected, drop=None) -> (carry, output [..., H])`.
+    """
+
+    init: Callable[..., Params]
+    initial_carry: Callable[..., Carry]
+    project: Callable[..., jax.Array]
+    step: Callable[..., tuple[Carry, jax.Array]]
+
+
+def run_step(cell: Cell, params: Params, carry: Carry, x: Array) -> tuple:
+    """One whole step from the raw input x: `(carry, output)`."""
+    return cell.step(params, carry, cell.project(params, x))
+
+
+def make_init(gates: int, forget_bias: float = 0.0) -> Callable[..., Params]:
+    """`init` with fused gates: input `[D, G*H]`, recurrent `[H, G*H]`, bias."""
+
+    def init(
+        key: jax.Array, input_size: int, hidden_size: int, inits: layers.Initializers
+    ) -> Params:
+        input_key, recurrent_key = jax.random.split(key)
+        width = gates * hidden_size
+        bias = jnp.zeros(width).at[hidden_size : 2 * hidden_size].add(forget_bias)
+        return {
+            "input": inits.kernel(input_key, (input_size, width)),
+            "recurrent": inits.recurrent(recurrent_key, (hidden_size, width)),
+            "bias": bias,
+        }
+
+    return init
+
+
+def zeros(like: Array, hidden_size: int) -> jax.Array:
+    """`[..., H]` zeros made from data: they vary over devices as the data does."""
+    return jnp.zeros_like(
+        like, shape=(*like.shape[:-1], hidden_size), dtype=jnp.float32
+    )
+
+
+def one_part(like: Array, hidden_size: int) -> Carry:
+    """The carry (h,) of zeros."""
+    return (zeros(like, hidden_size),)
+
+
+def two_parts(like: Array, hidden_size: int) -> Carry:
+    """The carry (c, h) of zeros."""
+    return zeros(like, hidden_size), zeros(like, hidden_size)
+
+
+def project(params: Params, x: Array) -> jax.Array:
+    """x W + b for all gates at once."""
+    return layers.matmul(x, params["input"]) + params["bias"]
+
+
+def rnn_step(
+    params: Params, carry: Carry, projected: Array, drop: Array | None = None
+) -> tuple[Carry, jax.Array]:
+    """Elman 1990: h_t = tanh(W x_t + U h_{t-1} + b).
+
+    >>> params = {"input": jnp.eye(1), "recurrent": jnp.eye(1), "bias": jnp.zeros(1)}
+    >>> carry, h = rnn_step(params, (jnp.zeros(1),), project(params, jnp.ones(1)))
+    >>> print(f"{h[0]:.4f}")
+    0.7616
+    """
+    (h,) = carry
+    h = jnp.tanh(
+        projected + layers.matmul(layers.apply_mask(h, drop), params["recurrent"])
+    )
+    return (h,), h
+
+
+def lstm_step(
+    params: Params, carry: Carry, projected: Array, drop: Array | None = None
+) -> tuple[Carry, jax.Array]:
+    """Hochreiter & Schmidhuber 1997 with forget gate, no peepholes, as in
+    tensorflow/nmt.
+
+    i, f, g, o = W x_t + U h_{t-1} + b, cut in four;
+    c_t = sigma(f) * c_{t-1} + sigma(i) * tanh(g);  h_t = sigma(o) * tanh(c_t).
+    The forget gate's bias starts at 1 (Jozefowicz et al. 2015).
+
+    >>> cell = CELLS["lstm"]
+    >>> params = cell.init(jax.random.key(0), 3, 2, layers.initializers(None))
+    >>> carry = cell.initial_carry(jnp.ones((5, 3)), 2)
+    >>> [part.shape for part in run_step(cell, params, carry, jnp.ones((5, 3)))[0]]
+    [(5, 2), (5, 2)]
+    """
+    c, h = carry
+    gates = projected + layers.matmul(layers.apply_mask(h, drop), params["recurrent"])
+    i, f, g, o = jnp.split(gates, 4, axis=-1)
+    c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+    h = jax.nn.sigmoid(o) * jnp.tanh(c)
+    return (c, h), h
+
+
+def gru_init(
+    key: jax.Array, input_size: int, hidden_size: int, inits: layers.Initializers
+) -> Params:
+    """As `make_init(3)`, with the second bias that sits inside the reset."""
+    params = make_init(3)(key, input_size, hidden_size, inits)
+    return params | {"recurrent_bias": jnp.zeros(hidden_size)}
+
+
+def gru_step(
+    params: Params, carry: Carry, projected: Array, drop: Array | None = None
+) -> tuple[Carry, jax.Array]:
+    """GRU with the reset after the recurrent product, as in cuDNN, PyTorch and Flax.
+
+    r = sigma(W_r x + U_r h);  z = sigma(W_z x + U_z h);
+    n = tanh(W x + b + r * (U h + b'));  h_t = z * h_{t-1} + (1 - z) * n.
+
+    >>> cell = CELLS["gru"]
+    >>> params = cell.init(jax.random.key(0), 3, 2, layers.initializers(None))
+    >>> _, h = run_step(cell, params, cell.initial_carry(jnp.ones(3), 2), jnp.ones(3))
+    >>> h.shape
+    (2,)
+    """
+    (h,) = carry
+    product = layers.matmul(layers.apply_mask(h, drop), params["recurrent"])
+    x_r, x_z, x_n = jnp.split(projected, 3, axis=-1)
+    h_r, h_z, h_n = jnp.split(product, 3, axis=-1)
+    r, z = jax.nn.sigmoid(x_r + h_r), jax.nn.sigmoid(x_z + h_z)
+    n = jnp.tanh(x_n + r * (h_n + params["recurrent_bias"]))
+    h = z * h + (1.0 - z) * n
+    return (h,), h
+
+
+def gru_reset_before_step(
+    params: Params, carry: Carry, projected: Array, drop: Array | None = None
+) -> tuple[Carry, jax.Array]:
+    """GRU with the reset before the recurrent product (Cho et al. 2014, z keeps).
+
+    r = sigma(W_r x + U_r h);  z = sigma(W_z x + U_z h);
+    n = tanh(W x + U (r * h));  h_t = z * h_{t-1} + (1 - z) * n.
+
+    >>> cell = CELLS["gru_reset_before"]
+    >>> params = cell.init(jax.random.key(0), 3, 2, layers.initializers(None))
+    >>> _, h = run_step(cell, params, cell.initial_carry(jnp.ones(3), 2), jnp.ones(3))
+    >>> h.shape
+    (2,)
+    """
+    (h,) = carry
+    size = h.shape[-1]
+    gate_kernel, kernel = jnp.split(params["recurrent"], [2 * size], axis=-1)
+    seen = layers.apply_mask(h, drop)
+    gates = projected[..., : 2 * size] + layers.matmul(seen, gate_kernel)
+    r, z = jnp.split(jax.nn.sigmoid(gates), 2, axis=-1)
+    n = jnp.tanh(projected[..., 2 * size :] + layers.matmul(r * seen, kernel))
+    h = z * h + (1.0 - z) * n
+    return (h,), h
+
+
+CELLS = {
+    "rnn": Cell(make_init(1), one_part, project, rnn_step),
+    "lstm": Cell(make_init(4, forget_bias=1.0), two_parts, project, lstm_step),
+    "gru": Cell(gru_init, one_part, project, gru_step),
+    "gru_reset_before": Cell(make_init(3), one_part, project, gru_reset_before_step),
+}

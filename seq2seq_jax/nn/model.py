@@ -1,0 +1,189 @@
+"""The one place where frontend, encoder, attention, decoder and head meet.
+
+`init_params` makes a pytree; everything else is a pure function of it, the config
+(which is hashable: pass it as a static argument) and data. Any leading dimensions will
+do.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from seq2seq_jax.config import ModelConfig
+from seq2seq_jax.errors import InputError, choose
+from seq2seq_jax.nn import decoder, encoder, layers
+from seq2seq_jax.nn.attention import SCORES
+from seq2seq_jax.nn.bridges import BRIDGES
+from seq2seq_jax.nn.cells import CELLS
+from seq2seq_jax.nn.decoders import DECODERS
+from seq2seq_jax.nn.frontends import FRONTENDS
+from seq2seq_jax.nn.heads import HEADS
+from seq2seq_jax.nn.stack import decoder_size
+from seq2seq_jax.types import (
+    Array,
+    AttentionMemory,
+    Batch,
+    DecoderState,
+    EncoderOutput,
+    Key,
+    Params,
+    Sums,
+)
+
+FRONTEND = FRONTENDS["tokens"]
+HEAD = HEADS["vocabulary"]
+TIES = ("none", "output", "all")
+DTYPES = ("float32", "bfloat16")
+
+
+def check(config: ModelConfig, shared_vocab: bool = False) -> None:
+    """Refuse unknown names and impossible pairs, before anything is compiled.
+
+    Raises:
+        InputError: naming both sides of the conflict and a way out.
+    """
+    choose(CELLS, config.cell, "model.cell")
+    choose(SCORES, config.attention, "model.attention")
+    choose(BRIDGES, config.bridge, "model.bridge")
+    choose(DECODERS, config.decoder, "model.decoder")
+    choose(TIES, config.tied_embeddings, "model.tied_embeddings")
+    choose(DTYPES, config.dtype, "model.dtype")
+    annotation, size = encoder.annotation_size(config), decoder_size(config)
+    halves = "two directions of " if config.bidirectional else ""
+    if config.attention == "dot" and annotation != size:
+        raise InputError(
+            f"model.attention 'dot' needs annotations and decoder of one size, but "
+            f"they are {annotation} ({halves}{config.hidden_size}) and {size}: set "
+            f"model.decoder_hidden_size {annotation}, or model.attention general"
+        )
+    if BRIDGES[config.bridge].same_size and annotation != size:
+        raise InputError(
+            f"model.bridge {config.bridge!r} needs encoder and decoder of one size, "
+            f"but they are {annotation} ({halves}{config.hidden_size}) and {size}: set "
+            f"model.decoder_hidden_size {annotation}, or model.bridge dense"
+        )
+    readout = DECODERS[config.decoder].readout_size(config)
+    if config.tied_embeddings != "none" and readout != config.embedding_size:
+        raise InputError(
+            f"model.tied_embeddings {config.tied_embeddings!r} needs the decoder's "
+            f"readout ({readout}) as wide as model.embedding_size "
+            f"({config.embedding_size}): set model.embedding_size {readout}"
+        )
+    if config.tied_embeddings == "all" and not shared_vocab:
+        raise InputError(
+            "model.tied_embeddings 'all' needs one vocabulary for both sides: set "
+            "data.shared_vocab True, or model.tied_embeddings output"
+        )
+
+
+def init_params(
+    key: jax.Array, config: ModelConfig, source_vocab_size: int, target_vocab_size: int
+) -> Params:
+    """All parameters, float32, as nested dicts and lists."""
+    inits = layers.initializers(config.init_scale)
+    keys = jax.random.split(key, 5)
+    size = config.embedding_size
+    readout = DECODERS[config.decoder].readout_size(config)
+    tied = config.tied_embeddings != "none"
+    params = {
+        "target": FRONTEND.init(keys[1], target_vocab_size, size, inits),
+        "encoder": encoder.init(keys[2], config, inits),
+        "decoder": decoder.init(keys[3], config, inits),
+        "head": HEAD.init(keys[4], readout, target_vocab_size, inits, tied),
+    }
+    if config.tied_embeddings != "all":
+        params["source"] = FRONTEND.init(keys[0], source_vocab_size, size, inits)
+    return params
+
+
+def encode(
+    params: Params,
+    config: ModelConfig,
+    source: Array,
+    source_mask: Array,
+    key: Key = None,
+) -> EncoderOutput:
+    """Annotations of a source `[..., S]`; `key` brings dropout."""
+    params = layers.cast_kernels(params, config.dtype)
+    table = params["target" if config.tied_embeddings == "all" else "source"]
+    embedded = FRONTEND.apply(table, source)
+    return encoder.encode(params["encoder"], config, embedded, source_mask, key)
+
+
+def start(
+    params: Params, config: ModelConfig, encoded: EncoderOutput
+) -> tuple[AttentionMemory, DecoderState]:
+    """What the decoder reads at every step, and its first state."""
+    params = layers.cast_kernels(params, config.dtype)
+    return decoder.start(params["decoder"], config, encoded)
+
+
+def step(
+    params: Params,
+    config: ModelConfig,
+    memory: AttentionMemory,
+    state: DecoderState,
+    tokens: Array,
+) -> tuple[DecoderState, jax.Array]:
+    """One decoding step from the tokens just said: `(state, logits [..., V])`.
+
+    Any leading dimensions; a memory `[B, 1, S, C]` serves states `[B, K, H]`.
+    """
+    params = layers.cast_kernels(params, config.dtype)
+    embedded = FRONTEND.apply(params["target"], tokens)
+    state, readout = decoder.step(params["decoder"], config, memory, state, embedded)
+    return state, logits(params, config, readout)
+
+
+def logits(params: Params, config: ModelConfig, readout: Array) -> jax.Array:
+    """The head's output `[..., V]`."""
+    tied = config.tied_embeddings != "none"
+    table = params["target"]["table"] if tied else None
+    return HEAD.apply(params["head"], readout, table)
+
+
+def run(
+    params: Params, config: ModelConfig, batch: Batch, key: Key = None
+) -> tuple[jax.Array, jax.Array]:
+    """Teacher-forced `(logits [B, T, V], attention weights [B, T, S])`."""
+    keys = layers.split_key(key, 4)
+    encoded = encode(params, config, batch.source, batch.source_mask, keys[0])
+    memory, state = start(params, config, encoded)
+    params = layers.cast_kernels(params, config.dtype)
+    embedded = FRONTEND.apply(params["target"], batch.target_in)
+    embedded = layers.dropout(keys[1], config.dropout, embedded)
+    readout, weights = decoder.unroll(
+        params["decoder"], config, memory, state, embedded, keys[2]
+    )
+    readout = layers.dropout(keys[3], config.output_dropout, readout)
+    return logits(params, config, readout), weights
+
+
+def apply(
+    params: Params, config: ModelConfig, batch: Batch, key: Key = None
+) -> jax.Array:
+    """Teacher-forced logits `[B, T, V]`."""
+    return run(params, config, batch, key)[0]
+
+
+def loss(
+    params: Params,
+    config: ModelConfig,
+    batch: Batch,
+    label_smoothing: float = 0.0,
+    key: Key = None,
+) -> Sums:
+    """Sums over the batch's real target tokens; divide by `weight` for means."""
+    outputs = apply(params, config, batch, key)
+    return HEAD.loss(outputs, batch.target_out, batch.target_mask, label_smoothing)
+
+
+def token_log_probs(
+    params: Params, config: ModelConfig, batch: Batch
+) -> tuple[jax.Array, jax.Array]:
+    """log p(y_t | y_<t, x) `[B, T]`, 0 on padding, and weights `[B, T, S]`."""
+    outputs, weights = run(params, config, batch)
+    log_probs = jax.nn.log_softmax(outputs)
+    target = jnp.take_along_axis(log_probs, batch.target_out[..., None], axis=-1)[
+        ..., 0
+    ]
+    return jnp.where(batch.target_mask, target, 0.0), weights

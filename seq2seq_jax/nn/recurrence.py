@@ -1,0 +1,55 @@
+"""Unroll a step function over time under a mask, with one `lax.scan`."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from seq2seq_jax.types import Array, Carry
+
+
+def to_time_major(xs: Any) -> Any:
+    """`[..., T, D] -> [T, ..., D]` in every leaf."""
+    return jax.tree.map(lambda x: jnp.moveaxis(x, -2, 0), xs)
+
+
+def from_time_major(xs: Any) -> Any:
+    """`[T, ..., D] -> [..., T, D]` in every leaf."""
+    return jax.tree.map(lambda x: jnp.moveaxis(x, 0, -2), xs)
+
+
+def unroll(
+    step: Callable[[Carry, Any], tuple[Carry, Any]],
+    carry: Carry,
+    xs: Any,
+    mask: Array | None = None,
+    *,
+    reverse: bool = False,
+) -> tuple[Carry, Any]:
+    """`(last carry, outputs [..., T, H])` of `step` over the time axis of `xs [..., T,
+    D]`.
+
+    Where `mask [..., T]` is false the carry stands still and the output is 0: the last
+    carry is that of the last real position, and, with `reverse`, the scan begins in
+    effect at the last real position, however much padding stands behind it.
+
+    >>> add = lambda carry, x: (carry + x, carry + x)
+    >>> mask = jnp.array([True, True, False])
+    >>> unroll(add, jnp.zeros(1), jnp.ones((3, 1)), mask)[1].ravel().tolist()
+    [1.0, 2.0, 0.0]
+    """
+
+    def body(carry: Carry, inputs: Any) -> tuple[Carry, Any]:
+        x, real = inputs
+        new, output = step(carry, x)
+        if real is None:
+            return new, output
+        new = jax.tree.map(lambda n, o: jnp.where(real, n, o), new, carry)
+        return new, jax.tree.map(lambda o: jnp.where(real, o, 0), output)
+
+    real = None if mask is None else to_time_major(mask[..., None])
+    carry, outputs = jax.lax.scan(
+        body, carry, (to_time_major(xs), real), reverse=reverse
+    )
+    return carry, from_time_major(outputs)

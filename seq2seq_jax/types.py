@@ -1,0 +1,149 @@
+"""The records that flow between rooms, and the letters their shapes are told in.
+
+B batch, S source length, T target length, K beams, V vocabulary, E embedding, H hidden,
+C annotation, A attention size, F features; `[..., S, C]` means any leading dimensions.
+Masks are true where the sequence is real.
+"""
+
+from typing import Any
+
+import jax
+import numpy as np
+from flax import struct
+
+PAD, BOS, EOS, UNK = 0, 1, 2, 3  # the special tokens' ids, in every vocabulary
+
+Array = jax.Array | np.ndarray
+Params = Any  # a pytree of arrays
+Carry = Any  # what a recurrent cell hands to its next step: a pytree of [..., H]
+Key = jax.Array | None  # a typed PRNG key, one per row ([B]) or one for all; None: no noise
+
+
+@struct.dataclass
+class Batch:
+    """One padded batch of pairs, padded on the right.
+
+    Attributes:
+        source: `[B, S]` token ids, or `[B, S, F]` features.
+        source_mask: `[B, S]` bool.
+        target_in: `[B, T]` ids that the decoder reads: BOS, then the target.
+        target_out: `[B, T]` ids that it must say: the target, then EOS.
+        target_mask: `[B, T]` bool; false everywhere in a row that fills up the batch.
+    """
+
+    source: Array
+    source_mask: Array
+    target_in: Array
+    target_out: Array
+    target_mask: Array
+
+
+@struct.dataclass
+class EncoderOutput:
+    """What the encoder hands to `decoder.start`.
+
+    Attributes:
+        annotations: `[..., S, C]`, zero on padding.
+        carry: a tuple over layers of a tuple over directions of the cell's last carry.
+        mask: `[..., S]` bool.
+    """
+
+    annotations: Array
+    carry: Any
+    mask: Array
+
+
+@struct.dataclass
+class AttentionMemory:
+    """What attention reads at every step; constant over time, projected once.
+
+    Attributes:
+        values: `[..., S, C]` annotations, of which contexts are weighted sums.
+        keys: `[..., S, A]` what the score compares a query with.
+        mask: `[..., S]` bool.
+    """
+
+    values: Array
+    keys: Array
+    mask: Array
+
+
+@struct.dataclass
+class AttentionState:
+    """What attention remembers from step to step.
+
+    Attributes:
+        weights: `[..., S]` the last step's weights: where the decoder looked.
+        coverage: `[..., S]` the sum of all weights so far.
+    """
+
+    weights: Array
+    coverage: Array
+
+
+@struct.dataclass
+class DecoderState:
+    """The decoder's carry.
+
+    Attributes:
+        carry: a tuple over layers of the cells' carries.
+        context: `[..., C]` the last context, or the last attentional vector `[..., H]`.
+        attention: an `AttentionState`.
+    """
+
+    carry: Any
+    context: Array
+    attention: AttentionState
+
+
+@struct.dataclass
+class Sums:
+    """Sums over target tokens, never means: they add over devices and batches.
+
+    Attributes:
+        loss: what is minimised (label smoothing included), in nats.
+        nll: negative log-likelihood of the targets, in nats.
+        correct: tokens whose most probable prediction was right.
+        weight: number of real target tokens.
+    """
+
+    loss: Array
+    nll: Array
+    correct: Array
+    weight: Array
+
+
+@struct.dataclass
+class TrainState:
+    """All that a training step changes; data only, no functions.
+
+    Attributes:
+        step: number of updates made, int32.
+        params: the model's parameters.
+        opt_state: the optimiser's state.
+        key: the typed PRNG key from which step `n` draws `fold_in(key, n)`.
+    """
+
+    step: Array
+    params: Params
+    opt_state: Any
+    key: Array
+
+
+@struct.dataclass
+class Hypotheses:
+    """What a search found, best first.
+
+    Attributes:
+        tokens: `[B, K, T]` ids without BOS; EOS and what follows it is padding (0).
+        scores: `[B, K]` the scores by which they are ordered.
+        log_probs: `[B, K]` sums of the tokens' log-probabilities, EOS included.
+        lengths: `[B, K]` number of tokens, EOS included.
+        alignments: `[B, K, T, S]` attention weights of each step.
+    """
+
+    tokens: Array
+    scores: Array
+    log_probs: Array
+    lengths: Array
+    alignments: Array
