@@ -1,0 +1,1 @@
+"""From text to batches: sources, tokenisers, corpora of ids, plans of batches."""

@@ -1,0 +1,13 @@
+"""TFDS builders of data that is made here, without network or TensorFlow."""
+
+import tensorflow_datasets as tfds
+
+from seq2seq_jax.data.builders.cmudict import Cmudict
+from seq2seq_jax.data.builders.dates import Dates
+from seq2seq_jax.data.builders.reversal import Reversal
+
+BUILDERS: dict[str, type[tfds.core.GeneratorBasedBuilder]] = {
+    "cmudict": Cmudict,
+    "dates": Dates,
+    "reversal": Reversal,
+}

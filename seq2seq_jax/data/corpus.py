@@ -1,0 +1,190 @@
+"""A corpus as ids in memory-mapped files: made once as a stream, then mapped.
+
+A corpus is a folder `NAME-FINGERPRINT` with files of ids and of offsets for each side,
+the text of data to evaluate on, and `info.json` with sizes and checksums.
+"""
+
+import json
+import os
+import shutil
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seq2seq_jax.data.sequences import Sequences, SequencesWriter, map_sequences, verify
+from seq2seq_jax.errors import InputError
+
+VERSION = 1  # of the format; a folder of another version is made anew
+TEXT = np.dtype(np.uint8)
+
+
+class Corpus:
+    """Pairs of sequences of ids.
+
+    Attributes:
+        source_ids: `Sequences` of ids without EOS.
+        target_ids: `Sequences` of ids without BOS and EOS.
+        lengths: `[N, 2]` int32, tokens of source and target, EOS included.
+        statistics: how many pairs, dropped and truncated ones, tokens and UNKs.
+        checksum: equal for equal corpora.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Map the corpus in a folder.
+
+        Raises:
+            ValueError: if it is damaged (or OSError, KeyError).
+        """
+        info = json.loads((folder / "info.json").read_text(encoding="utf-8"))
+        if info["version"] != VERSION:
+            raise ValueError(f"version {info['version']}")
+        for name, (size, checksum) in info["files"].items():
+            verify(folder / name, size, checksum)
+        dtype = np.dtype(info["dtype"])
+        self.source_ids = map_sequences(folder / "source", dtype)
+        self.target_ids = map_sequences(folder / "target", dtype)
+        self.texts: list[Sequences] = []
+        if info["texts"]:
+            names = ("source_text", "target_text")
+            self.texts = [map_sequences(folder / name, TEXT) for name in names]
+        self.statistics: dict[str, int] = info["statistics"]
+        self.checksum = f"{zlib.crc32(json.dumps(info['files']).encode()):08x}"
+        ends = self.source_ids.offsets, self.target_ids.offsets
+        self.lengths = np.stack([np.diff(e) + 1 for e in ends], 1).astype(np.int32)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def source(self, index: int) -> np.ndarray:
+        """Ids of source `index`, without EOS."""
+        return self.source_ids[index]
+
+    def target(self, index: int) -> np.ndarray:
+        """Ids of target `index`, without BOS and EOS."""
+        return self.target_ids[index]
+
+    def source_text(self, index: int) -> str:
+        """The source as text, whole; kept for development and test data only."""
+        return self._text(0, index)
+
+    def target_text(self, index: int) -> str:
+        """The target as text: the exact reference; lower-cased where the data is."""
+        return self._text(1, index)
+
+    def _text(self, side: int, index: int) -> str:
+        if not self.texts:
+            raise ValueError("a training corpus keeps no text: decode its ids")
+        return self.texts[side][index].tobytes().decode("utf-8")
+
+
+def open_corpus(folder: Path) -> Corpus | None:
+    """The corpus in a folder, or None if there is none or it is damaged."""
+    try:
+        return Corpus(folder)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+class CorpusWriter:
+    """Makes a corpus in a folder that takes its name only when all of it is there.
+
+    A context manager: what an error or an interrupt leaves half-written is removed, and
+    what a killed process left is never mistaken for a corpus.
+    """
+
+    def __init__(self, folder: Path, vocab_size: int, keep_text: bool) -> None:
+        """Choose the type of the ids; nothing is written yet."""
+        self.folder = folder
+        self.temporary = folder.with_name(f".tmp-{folder.name}-{os.getpid()}")
+        self.dtype = np.dtype("<u2" if vocab_size <= 1 << 16 else "<u4")
+        self.keep_text = keep_text
+        self.writers: list[SequencesWriter] = []
+
+    def __enter__(self) -> "CorpusWriter":
+        try:
+            shutil.rmtree(self.temporary, ignore_errors=True)
+            self.temporary.mkdir(parents=True)
+            sides = [("source", self.dtype), ("target", self.dtype)]
+            if self.keep_text:
+                sides += [("source_text", TEXT), ("target_text", TEXT)]
+            self.writers = [
+                SequencesWriter(self.temporary / n, kind) for n, kind in sides
+            ]
+        except OSError as error:
+            raise self._cannot_write(error) from error
+        return self
+
+    def add(self, ids: tuple[list[int], list[int]], texts: tuple[str, str]) -> None:
+        """Append one pair."""
+        parts: list[Any] = list(ids)
+        if self.keep_text:
+            parts += [text.encode("utf-8") for text in texts]
+        for writer, part in zip(self.writers, parts, strict=True):
+            writer.add(part)
+
+    def finish(self, statistics: dict[str, int]) -> Corpus:
+        """Give the folder its name, and map the corpus in it."""
+        files: dict[str, list[int]] = {}
+        for writer in self.writers:
+            files |= writer.finish()
+        info = {
+            "version": VERSION,
+            "dtype": self.dtype.str,
+            "texts": self.keep_text,
+            "statistics": statistics,
+            "files": files,
+        }
+        path = self.temporary / "info.json"
+        path.write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
+        _rename(self.temporary, self.folder)
+        return Corpus(self.folder)
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        try:
+            for writer in self.writers:
+                writer.close()
+        except OSError as closing:  # a full disk shows again as buffers are flushed
+            error = error or closing
+        shutil.rmtree(self.temporary, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise self._cannot_write(error) from error
+
+    def _cannot_write(self, error: OSError) -> InputError:
+        return InputError(
+            f"the data cannot be written to {self.folder.parent}: {error.strerror}; "
+            "nothing is kept of it"
+        )
+
+
+def _rename(new: Path, folder: Path) -> None:
+    """Rename `new` to `folder`; another process that did so first has made the same."""
+    try:
+        new.rename(folder)
+    except OSError:
+        if open_corpus(folder) is None:
+            shutil.rmtree(folder, ignore_errors=True)
+            new.rename(folder)
+
+
+def stale(folder: Path) -> Iterator[Path]:
+    """Older corpora of the same name beside `folder`, and what killed runs left."""
+    name = folder.name.rpartition("-")[0]
+    for path in folder.parent.glob(f"{name}-*"):
+        if path != folder:
+            yield path
+    for path in folder.parent.glob(f".tmp-{name}-*"):
+        if not _runs(path.name.rpartition("-")[2]):
+            yield path
+
+
+def _runs(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)  # signal 0 only asks
+    except (ProcessLookupError, ValueError):
+        return False
+    except PermissionError:
+        pass
+    return True

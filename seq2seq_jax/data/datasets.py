@@ -1,0 +1,205 @@
+"""TFDS data sets as pairs: prepared as array_record and read without TensorFlow."""
+
+import contextlib
+import importlib
+import importlib.util
+import io
+import re
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import tensorflow_datasets as tfds
+
+from seq2seq_jax.config import DataConfig
+from seq2seq_jax.data.builders import BUILDERS
+from seq2seq_jax.data.sources import Pairs
+from seq2seq_jax.errors import InputError, nearest
+
+READ_AT_ONCE = 1024  # records
+FORMAT = "array_record"  # the one that needs no TensorFlow
+FAMILIES = (
+    "translate",
+    "summarization",
+)  # TFDS modules that are not imported by itself
+
+
+def dataset_pairs(
+    data: DataConfig, split: str, log: Callable[[str], None]
+) -> Pairs | None:
+    """Pairs from two text features of `data.dataset`, prepared first if need be.
+
+    Raises:
+        InputError: if the data set, a split or a feature does not exist, or the data
+            cannot be prepared here.
+    """
+    instruction = getattr(data, f"{split}_split")
+    if split == "test" and not instruction:
+        return None
+    builder = open_builder(str(data.dataset), data.data_dir, log)
+    for key in (data.source_key, data.target_key):
+        _check_feature(builder, str(data.dataset), key)
+    records = _open_split(builder, f"data.{split}_split", instruction)
+    name = f"{data.dataset} {instruction}"
+    return Pairs(
+        name,
+        f"{builder.info.full_name} {instruction} {data.source_key} {data.target_key} "
+        f"{len(records)} {_changed(builder)}",
+        lambda: _read(records, data.source_key, data.target_key),
+        lambda index: f"{name}, record {index}",
+    )
+
+
+def open_builder(
+    name: str, data_dir: str | None, log: Callable[[str], None]
+) -> tfds.core.DatasetBuilder:
+    """The builder of a data set by name, one of ours or of TFDS; its data is prepared.
+
+    Raises:
+        InputError: if there is none of that name, or its data cannot be prepared.
+    """
+    with _quiet():
+        builder = _find_builder(name, data_dir)
+    if not (builder.data_path / "dataset_info.json").exists():
+        log(f"preparing the TFDS data set {name} in {builder.data_dir}")
+        _prepare(builder, name)
+    return builder
+
+
+def _find_builder(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
+    root = re.split(r"[/:]", name)[0]
+    try:
+        if root in BUILDERS:
+            config = name.partition("/")[2] or None
+            return BUILDERS[root](config=config, data_dir=data_dir)
+        _import_family(root)
+        return tfds.builder(name, data_dir=data_dir, try_gcs=False)
+    except tfds.core.registered.DatasetNotFoundError:
+        known = [*BUILDERS, *tfds.list_builders(with_community_datasets=False)]
+        raise InputError(
+            f"data.dataset is {name!r}, expected {', '.join(BUILDERS)} or a name of "
+            f"TFDS{nearest(root, known)}"
+        ) from None
+    except (ValueError, TypeError, AttributeError, ImportError, RuntimeError) as error:
+        raise InputError(
+            f"the TFDS data set {name!r} cannot be opened: {_first_line(error)}"
+        ) from None
+
+
+def _import_family(root: str) -> None:
+    """Make TFDS know data sets such as wmt16_translate, which it does not import."""
+    stem = root.removesuffix("_translate")
+    for family in FAMILIES:
+        for name in {root, stem}:
+            module = f"tensorflow_datasets.{family}.{name}"
+            with contextlib.suppress(ImportError):
+                importlib.import_module(module)
+
+
+def _prepare(builder: tfds.core.DatasetBuilder, name: str) -> None:
+    """Download and prepare; TFDS writes to a temporary folder and renames it."""
+    tfds.disable_progress_bar()
+    try:
+        with _quiet(), _extractor_without_tensorflow():
+            builder.download_and_prepare(file_format=FORMAT)
+    except InputError:
+        raise
+    except (
+        Exception
+    ) as error:  # TFDS lets any error of a builder or the network through
+        remedy = (
+            "it needs TensorFlow to be prepared: prepare it where that is installed, "
+            f"with file_format={FORMAT!r}, and copy the folder to data.data_dir"
+            if "tensorflow" in str(error).lower()
+            else "check the network, or prepare it elsewhere and set data.data_dir"
+        )
+        raise InputError(
+            f"the TFDS data set {name!r} cannot be prepared in {builder.data_dir} "
+            f"({_first_line(error)}): {remedy}"
+        ) from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what TFDS prints off stdout, which belongs to results."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        yield
+
+
+@contextlib.contextmanager
+def _extractor_without_tensorflow() -> Iterator[None]:
+    """Let TFDS unpack archives where TensorFlow is missing.
+
+    Its extractor uses TensorFlow to open local files and to turn bytes into text, no
+    more; what stands in for these is taken away again.
+    """
+    from tensorflow_datasets.core.download import extractor
+
+    if importlib.util.find_spec("tensorflow") or not hasattr(extractor, "tf"):
+        yield
+        return
+    real, module = extractor.tf, vars(extractor)
+    module["tf"] = SimpleNamespace(
+        compat=SimpleNamespace(
+            as_text=lambda p: p if isinstance(p, str) else p.decode()
+        ),
+        io=SimpleNamespace(gfile=SimpleNamespace(GFile=open)),
+    )
+    try:
+        yield
+    finally:
+        module["tf"] = real
+
+
+def _check_feature(builder: tfds.core.DatasetBuilder, name: str, key: str) -> None:
+    features = builder.info.features
+    if key not in features:
+        raise InputError(
+            f"{name} has no feature {key!r}, it has {', '.join(features)}"
+            f"{nearest(key, features)}: set data.source_key and data.target_key"
+        )
+    if not isinstance(features[key], tfds.features.Text):
+        raise InputError(
+            f"feature {key!r} of {name} is {type(features[key]).__name__}, not Text: "
+            "set data.source_key and data.target_key"
+        )
+
+
+def _open_split(builder: tfds.core.DatasetBuilder, field: str, instruction: str) -> Any:
+    try:
+        return builder.as_data_source(instruction)
+    except NotImplementedError:
+        raise InputError(
+            f"{builder.data_dir} is prepared as {builder.info.file_format.value}, "
+            f"expected {FORMAT}: set data.data_dir to another folder"
+        ) from None
+    except (ValueError, KeyError) as error:
+        raise InputError(
+            f"{field} is {instruction!r}, and the data set has the splits "
+            f"{', '.join(builder.info.splits)} (slices such as train[:90%] work): "
+            f"{_first_line(error)}"
+        ) from None
+
+
+def _read(records: Any, source_key: str, target_key: str) -> Iterator[tuple[str, str]]:
+    for start in range(0, len(records), READ_AT_ONCE):
+        numbers = list(range(start, min(start + READ_AT_ONCE, len(records))))
+        for record in records.__getitems__(numbers):
+            yield _text(record[source_key]), _text(record[target_key])
+
+
+def _text(value: bytes | str) -> str:
+    """Data on disk is bytes; TFDS's mocked data is text already."""
+    return value if isinstance(value, str) else value.decode("utf-8")
+
+
+def _changed(builder: tfds.core.DatasetBuilder) -> str:
+    """When the data was prepared, where it is a local folder."""
+    with contextlib.suppress(OSError, AttributeError):
+        return str((builder.data_path / "dataset_info.json").stat().mtime)
+    return ""
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].strip().rstrip(":")

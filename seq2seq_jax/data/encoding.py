@@ -1,0 +1,123 @@
+"""Pairs of texts -> a corpus of ids; long pairs and unknown units are counted."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from seq2seq_jax.config import DataConfig
+from seq2seq_jax.data.corpus import Corpus, CorpusWriter, open_corpus, stale
+from seq2seq_jax.data.sources import Pairs
+from seq2seq_jax.data.tokenizers import TOKENIZERS, Tokenizer
+from seq2seq_jax.errors import InputError
+from seq2seq_jax.types import UNK
+
+Log = Callable[[str], None]
+LONG_LINES = ("drop", "truncate", "error")
+COUNTS = (
+    *("pairs", "dropped", "truncated"),
+    *("source_tokens", "target_tokens", "source_unk", "target_unk"),
+)
+
+
+def encode(
+    pairs: Pairs,
+    split: str,
+    tokenizers: tuple[Tokenizer, Tokenizer],
+    data: DataConfig,
+    folder: Path,
+    log: Log,
+) -> Corpus:
+    """The corpus of a split: from the cache in `folder`, or made there from the pairs.
+
+    Training pairs over `data.max_length` are dropped, truncated or refused, as
+    `data.long_lines` says; development and test pairs are always kept: their ids are
+    cut, their text stays whole.
+
+    Raises:
+        InputError: if no pair is left, or for a long one where the policy is error.
+    """
+    policy = data.long_lines if split == "train" else "truncate"
+    key = [pairs.fingerprint, *map(fingerprint, tokenizers), data.max_length, policy]
+    digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
+    path = folder / f"{split}-{digest}"
+    corpus = open_corpus(path)
+    if corpus is not None:
+        return corpus
+    if path.exists():
+        log(f"{path} is damaged: it is made again")
+    size = max(tokenizer.size for tokenizer in tokenizers)
+    with CorpusWriter(path, size, keep_text=split != "train") as writer:
+        counts = _write(pairs, tokenizers, data.max_length, policy, writer)
+        corpus = writer.finish(counts)
+    for old in stale(path):
+        shutil.rmtree(old, ignore_errors=True)
+    return corpus
+
+
+def fingerprint(tokenizer: Tokenizer) -> str:
+    """Equal for tokenisers that encode alike."""
+    model = TOKENIZERS[tokenizer.kind].dump(tokenizer.model)
+    return f"{tokenizer.kind} {tokenizer.lowercase} {hashlib.sha256(model).hexdigest()}"
+
+
+def _write(
+    pairs: Pairs,
+    tokenizers: tuple[Tokenizer, Tokenizer],
+    max_length: int,
+    policy: str,
+    writer: CorpusWriter,
+) -> dict[str, int]:
+    """Encode every pair; returns the counts, tokens with EOS."""
+    counts = dict.fromkeys(COUNTS, 0)
+    room = max_length - 1  # EOS takes one
+    left, right = tokenizers
+    for index, (source_text, target_text) in enumerate(pairs):
+        source, target = left.encode(source_text), right.encode(target_text)
+        if len(source) > room or len(target) > room:
+            if policy == "error":
+                raise InputError(_too_long(pairs, index, source, target, max_length))
+            if policy == "drop":
+                counts["dropped"] += 1
+                continue
+            counts["truncated"] += 1
+            source, target = source[:room], target[:room]
+        counts["pairs"] += 1
+        for side, ids in (("source", source), ("target", target)):
+            counts[f"{side}_tokens"] += len(ids) + 1
+            counts[f"{side}_unk"] += ids.count(UNK)
+        texts = left.normalize(source_text), right.normalize(target_text)
+        writer.add((source, target), texts)
+    if not counts["pairs"]:
+        raise InputError(
+            f"{pairs.name}: no pair is left, all {counts['dropped']:,} have more than "
+            f"data.max_length {max_length} tokens: raise it"
+        )
+    return counts
+
+
+def _too_long(
+    pairs: Pairs, index: int, source: list[int], target: list[int], max_length: int
+) -> str:
+    return (
+        f"{pairs.where(index)}: {len(source) + 1} source and {len(target) + 1} target "
+        f"tokens, expected at most data.max_length {max_length}: raise it, or set "
+        "data.long_lines to drop or truncate"
+    )
+
+
+def describe(name: str, split: str, corpus: Corpus, max_length: int) -> str:
+    """One line on what a corpus holds and what became of long pairs."""
+    counts = corpus.statistics
+    parts = [f"{split}: {counts['pairs']:,} pairs from {name}"]
+    for column, side in enumerate(("source", "target")):
+        lengths, tokens = corpus.lengths[:, column], counts[f"{side}_tokens"]
+        parts.append(
+            f"{side} {tokens:,} tokens (mean {lengths.mean():.1f}, longest "
+            f"{lengths.max()}, UNK {counts[f'{side}_unk'] / tokens:.2%})"
+        )
+    for fate in ("dropped", "truncated"):
+        if counts[fate]:
+            parts.append(f"{counts[fate]:,} over {max_length} tokens {fate}")
+    return "; ".join(parts)

@@ -1,0 +1,167 @@
+"""The way of the data: pairs -> tokenisers -> corpora of ids -> batches."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from seq2seq_jax.config import Config, DataConfig
+from seq2seq_jax.data import tokenizers
+from seq2seq_jax.data.corpus import Corpus
+from seq2seq_jax.data.encoding import LONG_LINES, Log, describe, encode
+from seq2seq_jax.data.files import write_atomic
+from seq2seq_jax.data.plan import BatchPlan
+from seq2seq_jax.data.sources import Pairs, open_pairs
+from seq2seq_jax.data.tokenizers import TOKENIZERS, Tokenizer
+from seq2seq_jax.errors import InputError, choose
+from seq2seq_jax.types import Batch
+
+SIDES = ("source", "target")
+SPLITS = ("train", "dev", "test")
+FOREVER = 1 << 48  # batches; grain wants an end
+RATIO_SHARE = 0.999  # of the training pairs, whose targets `length_ratio` lets through
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a run reads: the tokenisers and the corpora; `test` where it is given."""
+
+    source_tokenizer: Tokenizer
+    target_tokenizer: Tokenizer
+    train: Corpus
+    dev: Corpus
+    test: Corpus | None
+
+
+def prepare(config: Config, workdir: str | Path, log: Log) -> Prepared:
+    """Open the data, train or load the tokenisers, and turn everything into ids.
+
+    Writes `tokenizers/` and `lengths.json` (what inference needs) and `data/` (a cache:
+    it may be deleted) in the workdir; a second call reads these. The tokenisers are
+    saved last, so data that cannot be used leaves none behind.
+
+    Raises:
+        InputError: for any data that cannot be used.
+    """
+    workdir, data = Path(workdir), config.data
+    check(data)
+    opened = {split: open_pairs(data, split, log) for split in SPLITS}
+    pairs = {split: found for split, found in opened.items() if found is not None}
+    both = load_tokenizers(data, workdir / "tokenizers")
+    new = both is None
+    if both is None:
+        both = train_tokenizers(pairs["train"], data)
+    corpora = {  # the big one last: a fault in the others shows soon
+        split: encode(pairs[split], split, both, data, workdir / "data", log)
+        for split in reversed(SPLITS)
+        if split in pairs
+    }
+    for side, tokenizer in zip(SIDES, both, strict=True):
+        log(f"{side} vocabulary: {tokenizer.kind}, {tokenizer.size:,} ids")
+        if new:
+            tokenizer.save(workdir / "tokenizers", side)
+    for split, found in pairs.items():
+        log(describe(found.name, split, corpora[split], data.max_length))
+    save_lengths(corpora["train"], workdir / "lengths.json", log)
+    return Prepared(*both, corpora["train"], corpora["dev"], corpora.get("test"))
+
+
+def check(data: DataConfig) -> None:
+    """Refuse names that no table has, before anything is read.
+
+    Raises:
+        InputError: with the nearest name.
+    """
+    choose(LONG_LINES, data.long_lines, "data.long_lines")
+    for side in SIDES:
+        field = f"{side}_tokenizer"
+        choose(TOKENIZERS, getattr(data, field), f"data.{field}")
+    if data.shared_vocab and data.source_tokenizer != data.target_tokenizer:
+        raise InputError(
+            "data.shared_vocab needs one kind of tokenizer for both sides, got "
+            f"{data.source_tokenizer!r} and {data.target_tokenizer!r}"
+        )
+
+
+def train_tokenizers(pairs: Pairs, data: DataConfig) -> tuple[Tokenizer, Tokenizer]:
+    """The tokenisers of both sides, from the training pairs; one where it is shared."""
+
+    def train(kind: str, lines: Iterator[str]) -> Tokenizer:
+        return tokenizers.train(
+            kind, lines, data.vocab_size, data.min_count, data.lowercase
+        )
+
+    if data.shared_vocab:
+        shared = train(data.source_tokenizer, (text for pair in pairs for text in pair))
+        return shared, shared
+    return (
+        train(data.source_tokenizer, (source for source, _ in pairs)),
+        train(data.target_tokenizer, (target for _, target in pairs)),
+    )
+
+
+def load_tokenizers(
+    data: DataConfig, folder: Path
+) -> tuple[Tokenizer, Tokenizer] | None:
+    """The tokenisers of a workdir, or None if it has none yet.
+
+    Raises:
+        InputError: if they are damaged, or of another kind than the config says.
+    """
+    if not all((folder / f"{side}.json").exists() for side in SIDES):
+        return None
+    source, target = (tokenizers.load(folder, side) for side in SIDES)
+    for side, found in (("source", source), ("target", target)):
+        wanted = getattr(data, f"{side}_tokenizer")
+        if found.kind != wanted:
+            raise InputError(
+                f"{folder} holds a {found.kind} tokenizer for the {side}, and "
+                f"data.{side}_tokenizer is {wanted!r}: take another workdir"
+            )
+    return source, target
+
+
+def save_lengths(corpus: Corpus, path: Path, log: Log) -> None:
+    """Write what inference needs to bound its outputs, from the training corpus.
+
+    `length_ratio` is the ratio target / source, EOS included, that 99.9 % of the pairs
+    do not exceed. The checksum tells when a workdir goes on with other data.
+    """
+    source, target = corpus.lengths.T
+    values = {
+        "longest_source": int(source.max()),
+        "longest_target": int(target.max()),
+        "length_ratio": round(float(np.quantile(target / source, RATIO_SHARE)), 4),
+        "training_data": corpus.checksum,
+    }
+    text = (json.dumps(values, indent=2) + "\n").encode()
+    if path.exists() and path.read_bytes() != text:
+        log(
+            f"the training data is not what {path.parent} began with; it keeps its "
+            "vocabularies"
+        )
+    write_atomic(path, text)
+
+
+def batches(plan: BatchPlan, start: int = 0, prefetch: int = 8) -> Iterator[Batch]:
+    """Batches `start`, `start + 1`, ... without end, made ahead in a thread by grain.
+
+    Args:
+        prefetch: batches made ahead; 0 makes each when it is asked for.
+    """
+    import grain
+
+    options = grain.ReadOptions(
+        num_threads=min(prefetch, 1), prefetch_buffer_size=prefetch
+    )
+    numbers = grain.MapDataset.range(start, FOREVER)
+    return iter(numbers.map(plan.__getitem__).to_iter_dataset(options))
+
+
+def eval_batches(
+    corpus: Corpus, config: Config, process_index: int = 0, process_count: int = 1
+) -> Iterator[Batch]:
+    """Every example once, in a handful of shapes, always in the same order."""
+    return iter(BatchPlan(corpus, config, process_index, process_count, shuffle=False))

@@ -1,0 +1,225 @@
+"""Tokenisers: text -> ids and back, with the special tokens 0 to 3 of `types`.
+
+A kind is a `Kind` of pure functions on its model, listed in `TOKENIZERS`. The model of
+characters and words is a `Vocabulary`; bytes need none; SentencePiece has its own.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from seq2seq_jax.data import subwords, vocabulary
+from seq2seq_jax.data.files import write_atomic
+from seq2seq_jax.data.vocabulary import SPECIAL, Vocabulary
+from seq2seq_jax.errors import InputError, choose
+from seq2seq_jax.types import BOS, EOS, PAD, UNK
+
+
+class Kind(NamedTuple):
+    """One way to cut text into units.
+
+    Attributes:
+        train: `(lines, vocab_size, min_count) -> model`.
+        size: `model ->` number of ids, special ones included.
+        encode: `(model, text) -> ids`, without BOS and EOS.
+        decode: `(model, ids) -> text`; the ids hold no PAD, BOS or EOS.
+        piece: `(model, id) ->` a printable string for one id that is not special.
+        dump: `model -> bytes`.
+        parse: `bytes -> model`; raises `ValueError` or `RuntimeError` on damage.
+        suffix: of the file that holds the bytes.
+    """
+
+    train: Callable[[Iterable[str], int, int], Any]
+    size: Callable[[Any], int]
+    encode: Callable[[Any, str], list[int]]
+    decode: Callable[[Any, Sequence[int]], str]
+    piece: Callable[[Any, int], str]
+    dump: Callable[[Any], bytes]
+    parse: Callable[[bytes], Any]
+    suffix: str
+
+
+def show_character(character: str) -> str:
+    """A character as something that is seen: `␣` for a space.
+
+    >>> show_character(" "), show_character("é"), show_character("\\u2028")
+    ('␣', 'é', 'U+2028')
+    """
+    if character == " ":
+        return "␣"
+    return character if character.isprintable() else f"U+{ord(character):04X}"
+
+
+def _encoder(cut: Callable[[str], Iterable[str]]) -> Callable[[Any, str], list[int]]:
+    def encode(model: Vocabulary, text: str) -> list[int]:
+        ids = model.ids
+        return [ids.get(unit, UNK) for unit in cut(text)]
+
+    return encode
+
+
+def _vocabulary_kind(
+    cut: Callable[[str], Iterable[str]], glue: str, show: Callable[[str], str]
+) -> Kind:
+    """A kind whose units `cut` finds in a text and `glue` joins again."""
+    return Kind(
+        train=lambda lines, vocab_size, min_count: vocabulary.build_vocabulary(
+            map(cut, lines), vocab_size, min_count
+        ),
+        size=vocabulary.size_of,
+        encode=_encoder(cut),
+        decode=lambda model, ids: glue.join(vocabulary.unit_of(model, i) for i in ids),
+        piece=lambda model, index: show(vocabulary.unit_of(model, index)),
+        dump=vocabulary.dump,
+        parse=vocabulary.parse,
+        suffix=".vocab",
+    )
+
+
+def _byte_piece(model: None, index: int) -> str:
+    byte = index - len(SPECIAL)
+    return chr(byte) if 0x20 < byte < 0x7F else f"<0x{byte:02X}>"
+
+
+def _decode_bytes(model: None, ids: Sequence[int]) -> str:
+    data = bytes(i - len(SPECIAL) for i in ids if i != UNK)
+    return data.decode("utf-8", errors="replace")
+
+
+BYTE = Kind(
+    train=lambda lines, vocab_size, min_count: None,
+    size=lambda model: 256 + len(SPECIAL),
+    encode=lambda model, text: [b + len(SPECIAL) for b in text.encode("utf-8")],
+    decode=_decode_bytes,
+    piece=_byte_piece,
+    dump=lambda model: b"",
+    parse=lambda data: None,
+    suffix=".vocab",
+)
+
+# Characters are Unicode code points as they stand: nothing is normalised, so that
+# decode(encode(text)) is the text. Words are what white space parts, as `str.split`
+# sees it, and are joined by single spaces. Bytes have all 256 ids whatever the limits.
+TOKENIZERS: dict[str, Kind] = {
+    "char": _vocabulary_kind(lambda text: text, "", show_character),
+    "byte": BYTE,
+    "word": _vocabulary_kind(str.split, " ", lambda word: word),
+    "sentencepiece": Kind(
+        train=subwords.train,
+        size=lambda model: model.get_piece_size(),
+        encode=lambda model, text: model.encode(text),
+        decode=lambda model, ids: model.decode(list(ids)),
+        piece=lambda model, index: model.id_to_piece(index),
+        dump=lambda model: model.serialized_model_proto(),
+        parse=subwords.parse,
+        suffix=".model",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """A trained tokeniser of one kind.
+
+    >>> tokenizer = train("char", ["banana"], vocab_size=10)
+    >>> tokenizer.encode("nab!"), tokenizer.decode([5, 4, 6, 2, 0])
+    ([5, 4, 6, 3], 'nab')
+    """
+
+    kind: str
+    model: Any
+    lowercase: bool = False
+
+    @property
+    def size(self) -> int:
+        """Number of ids, the four special ones included."""
+        return TOKENIZERS[self.kind].size(self.model)
+
+    def normalize(self, text: str) -> str:
+        """The text that `encode` sees: lower-cased where `lowercase` says so."""
+        return text.lower() if self.lowercase else text
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of a text, without BOS and EOS; what the vocabulary lacks is UNK."""
+        return TOKENIZERS[self.kind].encode(self.model, self.normalize(text))
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of ids up to the first EOS; PAD and BOS are left out, UNK is `⁇`."""
+        return TOKENIZERS[self.kind].decode(self.model, list(_content(ids)))
+
+    def pieces(self, ids: Iterable[int]) -> list[str]:
+        """One printable string for each id, for plots and alignments."""
+        piece = TOKENIZERS[self.kind].piece
+        return [
+            SPECIAL[i] if i < len(SPECIAL) else piece(self.model, i)
+            for i in map(int, ids)
+        ]
+
+    def save(self, folder: str | Path, name: str) -> None:
+        """Write the model, then `NAME.json`, which vouches for it."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        data = TOKENIZERS[self.kind].dump(self.model)
+        header = {
+            "kind": self.kind,
+            "lowercase": self.lowercase,
+            "size": self.size,
+            "sha256": hashlib.sha256(data).hexdigest(),
+        }
+        write_atomic(folder / f"{name}{TOKENIZERS[self.kind].suffix}", data)
+        text = json.dumps(header, indent=2) + "\n"
+        write_atomic(folder / f"{name}.json", text.encode())
+
+
+def _content(ids: Iterable[int]) -> Iterator[int]:
+    for index in map(int, ids):
+        if index == EOS:
+            return
+        if index not in (PAD, BOS):
+            yield index
+
+
+def train(
+    kind: str,
+    lines: Iterable[str],
+    vocab_size: int = 8000,
+    min_count: int = 1,
+    lowercase: bool = False,
+) -> Tokenizer:
+    """Train a tokeniser on a stream of lines, in bounded memory; the result is fixed.
+
+    Raises:
+        InputError: for an unknown kind, or a vocabulary that would be empty.
+    """
+    choose(TOKENIZERS, kind, "tokenizer")
+    if lowercase:
+        lines = (line.lower() for line in lines)
+    model = TOKENIZERS[kind].train(lines, vocab_size, min_count)
+    return Tokenizer(kind, model, lowercase)
+
+
+def load(folder: str | Path, name: str) -> Tokenizer:
+    """Read what `Tokenizer.save` wrote.
+
+    Raises:
+        InputError: if a file is missing or damaged.
+    """
+    path = Path(folder) / f"{name}.json"
+    try:
+        header = json.loads(path.read_text(encoding="utf-8"))
+        kind = TOKENIZERS[header["kind"]]
+        data = (path.parent / f"{name}{kind.suffix}").read_bytes()
+        if hashlib.sha256(data).hexdigest() != header["sha256"]:
+            raise ValueError(
+                f"{name}{kind.suffix} is not the file that was saved with it"
+            )
+        return Tokenizer(header["kind"], kind.parse(data), bool(header["lowercase"]))
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{error.filename} does not exist, expected a tokeniser"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise InputError(f"the tokeniser {path} is damaged: {error}") from None
