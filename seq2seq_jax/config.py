@@ -26,7 +26,7 @@ class DataConfig:
     """
 
     train_source: str | None = None
-    """training sources: a text file, one sequence a line (.gz, .bz2, .xz are read too)"""
+    """training sources: a text file, one sequence a line (.gz, .bz2 and .xz too)"""
     train_target: str | None = None
     """training targets, line by line with train_source"""
     train_tsv: str | None = None
@@ -177,7 +177,7 @@ class TrainingConfig:
     patience: int | None = None
     """evaluations without a better metric before stopping; None: never"""
     metric: str = "loss"
-    """what is best: loss, exact_match, token_error_rate, word_error_rate, bleu or chrf"""
+    """what is best: loss, exact_match, token_error_rate, word_error_rate, bleu, chrf"""
     eval_examples: int = 500
     """development examples decoded at an evaluation for the metrics and samples"""
     eval_beam_size: int = 1
@@ -297,8 +297,9 @@ POSITIVE = (
     "training.plateau_patience training.prefetch"
 ).split()
 NOT_NEGATIVE = (
-    "data.source_column data.target_column training.warmup_steps training.decay_start "
-    "training.final_learning_rate training.weight_decay training.keep_best training.seed"
+    "data.source_column data.target_column training.warmup_steps "
+    "training.decay_start training.final_learning_rate training.weight_decay "
+    "training.keep_best training.seed"
 ).split()
 SHARES = (
     "model.dropout model.output_dropout model.recurrent_dropout "
@@ -322,9 +323,12 @@ def validate(config: Config) -> None:
         if name in SHARES and not 0 <= value < 1:
             raise InputError(f"{name} is {value}, expected at least 0 and below 1")
     if config.data.max_length < 2:
-        raise InputError("data.max_length is 1, expected at least 2: a token and its end")
+        raise InputError(
+            "data.max_length is 1, expected at least 2: a token and its end"
+        )
     if config.training.batch_tokens < config.data.max_length:
         raise InputError(
-            f"training.batch_tokens is {config.training.batch_tokens}, expected at least "
-            f"data.max_length ({config.data.max_length}), or a long pair fits no batch"
+            f"training.batch_tokens is {config.training.batch_tokens}, expected at "
+            f"least data.max_length ({config.data.max_length}), or a long pair fits no "
+            f"batch"
         )

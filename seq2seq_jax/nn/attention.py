@@ -1,5 +1,4 @@
-"""Attention: a score says how well a query fits each key, a softmax makes weights of
-it.
+"""Attention: a score says how well a query fits each key, a softmax makes the weights.
 
 `SCORES` lists the scores by name. A memory `[B, 1, S, C]` serves K queries `[B, K, H]`
 without being copied: that is how a beam, and all target steps at once, read it.
@@ -44,8 +43,9 @@ def attend(
     query: Array,
     state: AttentionState,
 ) -> tuple[AttentionState, jax.Array]:
-    """Weights a = softmax(energies) and context c = sum_s a_s values_s (Bahdanau 2014,
-    eq. 5).
+    """Weights a = softmax(energies) and context c = sum_s a_s values_s.
+
+    Bahdanau 2014, eqs. 5 and 6.
 
     Args:
         score: an entry of `SCORES`, with its `params`.
@@ -98,8 +98,9 @@ def products(query: Array, keys: Array) -> jax.Array:
 
 
 def weighted_sum(weights: Array, values: Array) -> jax.Array:
-    """sum_s a_s v_s: `[..., S], [..., S, C] -> [..., C]`; many queries as in
-    `products`.
+    """sum_s a_s v_s: `[..., S], [..., S, C] -> [..., C]`, or for many queries.
+
+    `[..., K, S], [..., 1, S, C] -> [..., K, C]`, as in `products`.
     """
     if serves_many(weights, values):
         return jnp.einsum("...ks,...sc->...kc", weights, jnp.squeeze(values, -3))
@@ -201,8 +202,7 @@ def additive_init(
 def additive_energies(
     params: Params, query: Array, keys: Array, state: AttentionState
 ) -> jax.Array:
-    """Bahdanau 2014, A.1.2: e_j = v_a . tanh(W_a s_{i-1} + U_a h_j), U_a h_j as the
-    keys.
+    """Bahdanau 2014, A.1.2: e_j = v_a . tanh(W_a s_{i-1} + U_a h_j); keys: U_a h_j.
 
     >>> state = AttentionState(jnp.zeros(1), jnp.zeros(1))
     >>> params = {"query": jnp.eye(1), "v": jnp.ones(1)}

@@ -87,7 +87,9 @@ def dense_init(
 
 
 def dense(params: Params, ends: Any, decoder_size: int) -> Carry:
-    """tanh(W end + b) for each part of the carry (Cho 2014; Bahdanau 2014, A.2.2).
+    """tanh(W end + b) for each part of the carry, from the ends of all directions.
+
+    Bahdanau 2014, A.2.2, has s_0 = tanh(W_s h<-_1): of the backward direction alone.
 
     >>> layer = {"kernel": jnp.eye(1), "bias": jnp.zeros(1)}
     >>> print(f"{dense([[layer]], ((jnp.ones(1),),), 1)[0][0][0]:.4f}")

@@ -98,8 +98,7 @@ def rnn_step(
 def lstm_step(
     params: Params, carry: Carry, projected: Array, drop: Array | None = None
 ) -> tuple[Carry, jax.Array]:
-    """Hochreiter & Schmidhuber 1997 with forget gate, no peepholes, as in
-    tensorflow/nmt.
+    """Hochreiter & Schmidhuber 1997, with forget gate, without peepholes.
 
     i, f, g, o = W x_t + U h_{t-1} + b, cut in four;
     c_t = sigma(f) * c_{t-1} + sigma(i) * tanh(g);  h_t = sigma(o) * tanh(c_t).

@@ -1,6 +1,4 @@
-"""The decoder: sizes, first state, one step, and the teacher-forced unroll of any
-entry.
-"""
+"""The decoder: sizes, first state, one step, the teacher-forced unroll of any entry."""
 
 import jax
 import jax.numpy as jnp
@@ -112,10 +110,10 @@ def unroll(
     embedded: Array,
     key: Key = None,
 ) -> tuple[jax.Array, jax.Array]:
-    """Teacher-forced: `embedded [..., T, E] -> (readouts [..., T, R], weights [..., T,
-    S])`.
+    """Teacher-forced readouts `[..., T, R]` and weights `[..., T, S]`.
 
-    No target mask is needed: the decoder is causal and padding comes last.
+    From `embedded [..., T, E]`. No target mask is needed: the decoder is causal and
+    padding comes last.
     """
     entry = DECODERS[config.decoder]
     noise = make_noise(key, config, embedded[..., 0, :], (embedded.shape[-2],))

@@ -1,5 +1,4 @@
-"""Decoders by name: Luong's (attends with the new state), Bahdanau's (with the old
-one).
+"""Decoders by name: Luong's attends with the new state, Bahdanau's with the old one.
 
 An entry of `DECODERS` cuts a step in two, so that only what depends on the step before
 runs inside the scan: `advance` (the recurrence), `readout` (from all steps' features at
@@ -68,7 +67,7 @@ def luong_feed(config: ModelConfig) -> int:
 
 
 def attentional(params: Params, context: Array, output: Array) -> jax.Array:
-    """Luong 2015, eq. 5: hbar_t = tanh(W_c [c_t ; h_t])."""
+    """Luong 2015, eq. 5: h~_t = tanh(W_c [c_t ; h_t])."""
     return jnp.tanh(layers.dense(params, jnp.concatenate([context, output], -1)))
 
 
@@ -80,10 +79,9 @@ def luong_advance(
     projected: jax.Array,
     noise: Noise,
 ) -> tuple[DecoderState, jax.Array]:
-    """Luong 2015, section 3: h_t -> a_t -> c_t -> hbar_t; hbar_t is fed to the next
-    step.
+    """Luong 2015, section 3: h_t -> a_t -> c_t -> h~_t.
 
-    x_t = [emb(y_{t-1}) ; hbar_{t-1}] with input feeding (section 3.3), hbar_{-1} = 0.
+    x_t = [emb(y_{t-1}) ; h~_{t-1}] with input feeding (section 3.3), h~_{-1} = 0.
     """
     if config.input_feeding:
         feed = layers.apply_mask(state.context, noise.inputs[0])
@@ -102,9 +100,7 @@ def luong_unroll(
     projected: jax.Array,
     noise: Noise,
 ) -> tuple[jax.Array, jax.Array]:
-    """Without input feeding: the layers in scans, attention of all steps in one
-    product.
-    """
+    """Without input feeding only the layers are scans; attention is one product."""
     if config.input_feeding:
         return scan_steps(
             luong_advance, params, config, memory, state, projected, noise
@@ -144,7 +140,7 @@ def luong_readout(
 def bahdanau_init(
     key: jax.Array, config: ModelConfig, inits: layers.Initializers
 ) -> Params:
-    """U_o, V_o and C_o side by side, `[H + E + C, 2 E]`."""
+    """U_o, V_o and C_o, one above the other, `[H + E + C, 2 E]`, and a bias."""
     width = decoder_size(config) + config.embedding_size + context_size(config)
     return layers.dense_init(key, width, 2 * config.embedding_size, inits.kernel)
 
@@ -157,11 +153,10 @@ def bahdanau_advance(
     projected: jax.Array,
     noise: Noise,
 ) -> tuple[DecoderState, tuple[jax.Array, jax.Array]]:
-    """Bahdanau 2014, A.2.2: e_ij = a(s_{i-1}, h_j) -> c_i -> s_i = f(s_{i-1}, y_{i-1},
-    c_i).
+    """Bahdanau 2014, A.2.2: e_ij = a(s_{i-1}, h_j) -> c_i -> s_i.
 
-    The query is the top layer's old output s_{i-1}; the new context enters the bottom
-    layer of this same step.
+    s_i = f(s_{i-1}, y_{i-1}, c_i): the query is the top layer's old state, the new
+    context enters the bottom layer of this same step.
     """
     looked, context = look(params, config, memory, state.carry[-1][-1], state.attention)
     feed = layers.apply_mask(context, noise.inputs[0])
@@ -173,8 +168,7 @@ def bahdanau_advance(
 def bahdanau_readout(
     params: Params, config: ModelConfig, features: Any, embedded: Array
 ) -> jax.Array:
-    """A.2.2's deep output: t~_i = U_o s_i + V_o E y_{i-1} + C_o c_i, then max over
-    pairs.
+    """A.2.2's deep output: t~_i = U_o s_i + V_o E y_{i-1} + C_o c_i, maxima of pairs.
 
     With s_i as section 3.1 writes it (the appendix has s_{i-1}).
     """

@@ -48,7 +48,7 @@ def encode(
         residual = config.residual and i > 0 and output.shape == x.shape
         x = output + x if residual else output
         carries.append(carry)
-    return EncoderOutput(x * mask[..., None], tuple(carries), jnp.asarray(mask))
+    return EncoderOutput(x, tuple(carries), jnp.asarray(mask))
 
 
 def run_layer(

@@ -48,9 +48,7 @@ def orthogonal_blocks(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
 def dense_init(
     key: jax.Array, inputs: int, outputs: int, init: Initializer, bias: bool = True
 ) -> Params:
-    """`{"kernel": [inputs, outputs]}` and, unless told otherwise, `{"bias":
-    [outputs]}`.
-    """
+    """A kernel `[inputs, outputs]` and, unless told otherwise, a bias `[outputs]`."""
     params = {"kernel": init(key, (inputs, outputs))}
     return params | {"bias": jnp.zeros(outputs)} if bias else params
 
@@ -62,14 +60,13 @@ def dense(params: Params, x: Array) -> jax.Array:
 
 
 def matmul(x: Array, kernel: Array) -> jax.Array:
-    """x W in the kernel's type, summed and returned in float32.
+    """x W in the kernel's type, summed and returned in float32 (float64 stays so).
 
     A bfloat16 kernel (see `cast_kernels`) makes this a bfloat16 product; states,
     statistics and softmaxes around it stay float32.
     """
-    return jnp.matmul(
-        x.astype(kernel.dtype), kernel, preferred_element_type=jnp.float32
-    )
+    wide = jnp.promote_types(kernel.dtype, jnp.float32)
+    return jnp.matmul(x.astype(kernel.dtype), kernel, preferred_element_type=wide)
 
 
 def cast_kernels(params: Params, dtype: str) -> Params:
@@ -78,8 +75,8 @@ def cast_kernels(params: Params, dtype: str) -> Params:
 
 
 def embed(table: Array, ids: Array) -> jax.Array:
-    """Rows of `table [V, E]` for `ids [...]`, as float32 `[..., E]`."""
-    return jnp.asarray(table)[ids].astype(jnp.float32)
+    """Rows `[..., E]` of `table [V, E]` for `ids [...]`."""
+    return jnp.asarray(table)[ids]
 
 
 def split_key(key: Key, parts: int) -> tuple[Key, ...]:

@@ -1,8 +1,7 @@
 """The one place where frontend, encoder, attention, decoder and head meet.
 
 `init_params` makes a pytree; everything else is a pure function of it, the config
-(which is hashable: pass it as a static argument) and data. Any leading dimensions will
-do.
+(which is hashable: pass it as a static argument) and data, with any leading dimensions.
 """
 
 import jax
@@ -103,10 +102,10 @@ def encode(
     key: Key = None,
 ) -> EncoderOutput:
     """Annotations of a source `[..., S]`; `key` brings dropout."""
-    params = layers.cast_kernels(params, config.dtype)
     table = params["target" if config.tied_embeddings == "all" else "source"]
     embedded = FRONTEND.apply(table, source)
-    return encoder.encode(params["encoder"], config, embedded, source_mask, key)
+    layer_params = layers.cast_kernels(params["encoder"], config.dtype)
+    return encoder.encode(layer_params, config, embedded, source_mask, key)
 
 
 def start(
@@ -128,23 +127,26 @@ def step(
 
     Any leading dimensions; a memory `[B, 1, S, C]` serves states `[B, K, H]`.
     """
-    params = layers.cast_kernels(params, config.dtype)
     embedded = FRONTEND.apply(params["target"], tokens)
+    params = layers.cast_kernels(params, config.dtype)
     state, readout = decoder.step(params["decoder"], config, memory, state, embedded)
     return state, logits(params, config, readout)
 
 
 def logits(params: Params, config: ModelConfig, readout: Array) -> jax.Array:
     """The head's output `[..., V]`."""
-    tied = config.tied_embeddings != "none"
-    table = params["target"]["table"] if tied else None
-    return HEAD.apply(params["head"], readout, table)
+    return HEAD.apply(params["head"], readout, tied_table(params, config))
+
+
+def tied_table(params: Params, config: ModelConfig) -> Array | None:
+    """The target embeddings where they are the output layer's weights, else None."""
+    return None if config.tied_embeddings == "none" else params["target"]["table"]
 
 
 def run(
     params: Params, config: ModelConfig, batch: Batch, key: Key = None
 ) -> tuple[jax.Array, jax.Array]:
-    """Teacher-forced `(logits [B, T, V], attention weights [B, T, S])`."""
+    """Teacher-forced `(readouts [B, T, R], attention weights [B, T, S])`."""
     keys = layers.split_key(key, 4)
     encoded = encode(params, config, batch.source, batch.source_mask, keys[0])
     memory, state = start(params, config, encoded)
@@ -154,15 +156,15 @@ def run(
     readout, weights = decoder.unroll(
         params["decoder"], config, memory, state, embedded, keys[2]
     )
-    readout = layers.dropout(keys[3], config.output_dropout, readout)
-    return logits(params, config, readout), weights
+    return layers.dropout(keys[3], config.output_dropout, readout), weights
 
 
 def apply(
     params: Params, config: ModelConfig, batch: Batch, key: Key = None
 ) -> jax.Array:
     """Teacher-forced logits `[B, T, V]`."""
-    return run(params, config, batch, key)[0]
+    readout, _ = run(params, config, batch, key)
+    return logits(layers.cast_kernels(params, config.dtype), config, readout)
 
 
 def loss(
@@ -173,16 +175,25 @@ def loss(
     key: Key = None,
 ) -> Sums:
     """Sums over the batch's real target tokens; divide by `weight` for means."""
-    outputs = apply(params, config, batch, key)
-    return HEAD.loss(outputs, batch.target_out, batch.target_mask, label_smoothing)
+    readout, _ = run(params, config, batch, key)
+    params = layers.cast_kernels(params, config.dtype)
+    return HEAD.loss(
+        params["head"],
+        readout,
+        batch.target_out,
+        batch.target_mask,
+        label_smoothing,
+        tied_table(params, config),
+    )
 
 
 def token_log_probs(
     params: Params, config: ModelConfig, batch: Batch
 ) -> tuple[jax.Array, jax.Array]:
     """log p(y_t | y_<t, x) `[B, T]`, 0 on padding, and weights `[B, T, S]`."""
-    outputs, weights = run(params, config, batch)
-    log_probs = jax.nn.log_softmax(outputs)
+    readout, weights = run(params, config, batch)
+    params = layers.cast_kernels(params, config.dtype)
+    log_probs = jax.nn.log_softmax(logits(params, config, readout))
     target = jnp.take_along_axis(log_probs, batch.target_out[..., None], axis=-1)[
         ..., 0
     ]

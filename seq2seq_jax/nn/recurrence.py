@@ -27,8 +27,7 @@ def unroll(
     *,
     reverse: bool = False,
 ) -> tuple[Carry, Any]:
-    """`(last carry, outputs [..., T, H])` of `step` over the time axis of `xs [..., T,
-    D]`.
+    """`(last carry, outputs [..., T, H])` of `step` over the T of `xs [..., T, D]`.
 
     Where `mask [..., T]` is false the carry stands still and the output is 0: the last
     carry is that of the last real position, and, with `reverse`, the scan begins in

@@ -104,9 +104,7 @@ def scan_steps(
     projected: jax.Array,
     noise: Noise,
 ) -> tuple[Any, jax.Array]:
-    """Features and attention weights of all steps, by one scan over a decoder's
-    `advance`.
-    """
+    """Features and attention weights of all steps: one scan over an `advance`."""
 
     def body(state: DecoderState, xs: Any) -> tuple[DecoderState, Any]:
         projected, dropped = xs

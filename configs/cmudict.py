@@ -1,0 +1,34 @@
+"""English spelling to phonemes on CMUdict (the recipe of `make train`).
+
+    python train.py configs/cmudict.py --workdir runs/cmudict
+"""
+
+from seq2seq_jax.config import Config, DataConfig, ModelConfig, TrainingConfig
+
+
+def get_config() -> Config:
+    """A bidirectional LSTM and Luong's decoder over letters and phonemes."""
+    return Config(
+        data=DataConfig(
+            dataset="cmudict",
+            source_tokenizer="char",
+            target_tokenizer="word",
+            max_length=40,
+        ),
+        model=ModelConfig(
+            hidden_size=256,
+            embedding_size=128,
+            attention="general",
+            dropout=0.2,
+        ),
+        training=TrainingConfig(
+            steps=2000,
+            batch_tokens=4096,
+            learning_rate=2e-3,
+            schedule="cosine",
+            warmup_steps=100,
+            label_smoothing=0.1,
+            metric="token_error_rate",
+            eval_every=500,
+        ),
+    )

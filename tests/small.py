@@ -1,0 +1,170 @@
+"""Tiny models and one ragged batch that the tests of `nn` share, compiled once each."""
+
+from dataclasses import replace
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from seq2seq_jax.config import ModelConfig
+from seq2seq_jax.nn import layers, model
+from seq2seq_jax.types import Batch
+
+SOURCE_VOCAB, TARGET_VOCAB = 11, 13
+SMOOTHING = 0.1
+SOURCE_LENGTHS, TARGET_LENGTHS = (6, 3, 1, 0), (5, 2, 4, 0)  # the last row is empty
+
+TINY = ModelConfig(
+    hidden_size=4, decoder_hidden_size=6, embedding_size=6, dropout=0.0, init_scale=0.7
+)
+
+
+def model_config(attention, decoder, cell, bridge, bi, layers, **more):
+    """A tiny config; the decoder is as wide as the annotations where that is needed."""
+    encoder_layers, decoder_layers = layers
+    wide = 8 if bi else 4
+    same = attention == "dot" or bridge == "pass"
+    values = {
+        "cell": cell,
+        "attention": attention,
+        "decoder": decoder.removesuffix("_no_feed"),
+        "input_feeding": not decoder.endswith("_no_feed"),
+        "bridge": bridge,
+        "bidirectional": bi,
+        "encoder_layers": encoder_layers,
+        "decoder_layers": decoder_layers,
+        "decoder_hidden_size": wide if same else 6,
+    }
+    return replace(TINY, **values | more)
+
+
+# Every decoder with every score; the other tables' entries are spread over the rows.
+SWEEP = [
+    model_config("none", "luong", "lstm", "pass", False, (1, 1)),
+    model_config("dot", "luong", "gru", "dense", True, (2, 2), residual=True),
+    model_config("general", "luong", "lstm", "dense", True, (1, 2)),
+    model_config("additive", "luong", "rnn", "zero", True, (1, 1)),
+    model_config("none", "luong_no_feed", "gru_reset_before", "dense", True, (2, 1)),
+    model_config("dot", "luong_no_feed", "lstm", "pass", True, (2, 2), residual=True),
+    model_config(
+        "general", "luong_no_feed", "gru", "zero", False, (1, 1), tied_embeddings="all"
+    ),
+    model_config(
+        "additive", "luong_no_feed", "lstm", "dense", True, (1, 1), attention_size=3
+    ),
+    model_config("none", "bahdanau", "rnn", "dense", True, (1, 1)),
+    model_config("dot", "bahdanau", "lstm", "zero", False, (1, 2), residual=True),
+    model_config(
+        "general", "bahdanau", "gru", "pass", True, (2, 1), tied_embeddings="output"
+    ),
+    model_config(
+        "additive", "bahdanau", "gru_reset_before", "dense", True, (2, 2), residual=True
+    ),
+]
+DECODER_SWEEP = [SWEEP[2], SWEEP[7], SWEEP[11]]  # one of each decoder
+
+
+# Compiled without the costly optimisations: a tiny model's time is its compilation.
+quick_jit = partial(
+    jax.jit,
+    compiler_options={
+        "xla_backend_optimization_level": 0,
+        "xla_llvm_disable_expensive_passes": True,
+    },
+)
+
+
+def name(config):
+    """A test's id."""
+    fed = "" if config.input_feeding else "_no_feed"
+    return f"{config.decoder}{fed}-{config.attention}-{config.cell}"
+
+
+def params_of(config, seed=0):
+    """Random parameters with no zeros anywhere, biases included."""
+    source = TARGET_VOCAB if config.tied_embeddings == "all" else SOURCE_VOCAB
+    shapes = jax.eval_shape(
+        lambda key: model.init_params(key, config, source, TARGET_VOCAB),
+        jax.random.key(0),
+    )
+    rng = np.random.default_rng(seed)
+    return jax.tree.map(
+        lambda leaf: rng.uniform(-0.7, 0.7, leaf.shape).astype(np.float32), shapes
+    )
+
+
+def make_batch(source_width=6, target_width=5, fill=0, seed=0):
+    """The ragged batch; `fill` is the id that stands in padding."""
+    rng = np.random.default_rng(seed)
+    rows = len(SOURCE_LENGTHS)
+    source = rng.integers(3, SOURCE_VOCAB, (rows, 6))
+    target = rng.integers(3, TARGET_VOCAB, (rows, 5))
+    source_mask = np.arange(source_width) < np.array(SOURCE_LENGTHS)[:, None]
+    target_mask = np.arange(target_width) < np.array(TARGET_LENGTHS)[:, None]
+    target_in = np.concatenate([np.ones((rows, 1), int), target[:, :-1]], axis=1)
+
+    def padded(ids, mask):
+        wide = np.full(mask.shape, fill)
+        wide[:, : ids.shape[1]] = ids
+        return np.where(mask, wide, fill).astype(np.int32)
+
+    return Batch(
+        source=padded(source, source_mask),
+        source_mask=source_mask,
+        target_in=padded(target_in, target_mask),
+        target_out=padded(target, target_mask),
+        target_mask=target_mask,
+    )
+
+
+@partial(quick_jit, static_argnums=1)
+def forward(params, config, batch, keys=None):
+    """Logits and attention weights."""
+    return logits_and_weights(params, config, batch, keys)
+
+
+def logits_and_weights(params, config, batch, keys):
+    readout, weights = model.run(params, config, batch, keys)
+    cast = layers.cast_kernels(params, config.dtype)
+    return model.logits(cast, config, readout), weights
+
+
+@partial(quick_jit, static_argnums=1)
+def everything(params, config, batch, keys=None):
+    """Logits, weights, sums and gradients of the summed loss, in one compilation."""
+
+    def total(params):
+        logits, weights = logits_and_weights(params, config, batch, keys)
+        sums = model.loss(params, config, batch, SMOOTHING, keys)
+        return sums.loss, {"logits": logits, "weights": weights, "sums": sums}
+
+    (_, found), grads = jax.value_and_grad(total, has_aux=True)(params)
+    return found | {"grads": grads}
+
+
+def assert_close(actual, expected, tolerance=0.0):
+    """Two trees agree: bit for bit, or to a tolerance relative to 1 and absolute."""
+    for (path, a), b in zip(
+        jax.tree_util.tree_leaves_with_path(actual),
+        jax.tree.leaves(expected),
+        strict=True,
+    ):
+        np.testing.assert_allclose(
+            np.asarray(a, np.float64),
+            np.asarray(b, np.float64),
+            rtol=tolerance,
+            atol=tolerance,
+            err_msg=jax.tree_util.keystr(path),
+        )
+
+
+def row_keys(seed=0, rows=4):
+    """One key a row."""
+    return jax.random.split(jax.random.key(seed), rows)
+
+
+def real(batch, outputs):
+    """`[B, T, ...]` outputs, zero where the target is padding."""
+    mask = jnp.asarray(batch.target_mask)
+    return jnp.where(mask.reshape(*mask.shape, *[1] * (outputs.ndim - 2)), outputs, 0)
