@@ -12,6 +12,13 @@ class InputError(ValueError):
     """
 
 
+class TrainingFailed(RuntimeError):
+    """A training cannot go on, by no fault of what was given; the message is one line.
+
+    The command line prints it without a traceback and exits with code 1.
+    """
+
+
 def nearest(name: str, choices: Iterable[str]) -> str:
     """`"; did you mean 'x'?"` for the closest choice, or an empty string.
 

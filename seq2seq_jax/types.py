@@ -16,7 +16,9 @@ PAD, BOS, EOS, UNK = 0, 1, 2, 3  # the special tokens' ids, in every vocabulary
 Array = jax.Array | np.ndarray
 Params = Any  # a pytree of arrays
 Carry = Any  # what a recurrent cell hands to its next step: a pytree of [..., H]
-Key = jax.Array | None  # a typed PRNG key, one per row ([B]) or one for all; None: no noise
+Key = (
+    jax.Array | None
+)  # a typed PRNG key, one per row ([B]) or one for all; None: no noise
 
 
 @struct.dataclass
@@ -139,11 +141,11 @@ class Hypotheses:
         scores: `[B, K]` the scores by which they are ordered.
         log_probs: `[B, K]` sums of the tokens' log-probabilities, EOS included.
         lengths: `[B, K]` number of tokens, EOS included.
-        alignments: `[B, K, T, S]` attention weights of each step.
+        alignments: `[B, K, T, S]` attention weights of each step; None: not kept.
     """
 
     tokens: Array
     scores: Array
     log_probs: Array
     lengths: Array
-    alignments: Array
+    alignments: Array | None

@@ -63,6 +63,7 @@ SWEEP = [
     ),
 ]
 DECODER_SWEEP = [SWEEP[2], SWEEP[7], SWEEP[11]]  # one of each decoder
+NOISY = {"dropout": 0.3, "recurrent_dropout": 0.2, "output_dropout": 0.2}
 
 
 # Compiled without the costly optimisations: a tiny model's time is its compilation.

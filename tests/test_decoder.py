@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from small import (
     DECODER_SWEEP,
+    NOISY,
     SWEEP,
     assert_close,
     everything,
@@ -58,7 +59,7 @@ def walk(params, config, batch, tokens):
     return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, 2), outputs)
 
 
-@sweep
+@pytest.mark.parametrize("config", [*DECODER_SWEEP, SWEEP[1]], ids=name)
 def test_steps_over_a_shared_memory_are_the_teacher_forced_unroll(config):
     params, batch = params_of(config), make_batch()
     other = np.where(batch.target_in == 1, 1, 15 - batch.target_in) % 13
@@ -173,7 +174,7 @@ def test_recurrent_dropout_drops_the_same_units_at_every_step(feeding):
 
 @each_decoder
 def test_noise_of_padding_steps_does_not_reach_real_ones(config):
-    config = replace(config, dropout=0.3, recurrent_dropout=0.3, output_dropout=0.3)
+    config = replace(config, **NOISY)
     params, keys = params_of(config), row_keys()
     short, long = make_batch(), make_batch(source_width=8, target_width=7, fill=5)
     plain, weights = forward(params, config, short, keys)

@@ -11,6 +11,7 @@ import pytest
 import reference
 from small import (
     DECODER_SWEEP,
+    NOISY,
     SMOOTHING,
     SOURCE_VOCAB,
     SWEEP,
@@ -35,7 +36,6 @@ from seq2seq_jax.types import Batch
 
 sweep = pytest.mark.parametrize("config", SWEEP, ids=name)
 each_decoder = pytest.mark.parametrize("config", DECODER_SWEEP, ids=name)
-NOISY = {"dropout": 0.3, "recurrent_dropout": 0.2, "output_dropout": 0.2}
 
 
 @sweep

@@ -1,0 +1,78 @@
+"""`align`: pictures of where the decoder looked."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from seq2seq_jax import flags
+from seq2seq_jax.commands import decoding, streams
+from seq2seq_jax.errors import InputError
+
+DESCRIPTION = """Draw a heat map of the attention for each line, 00001.png and so on.
+
+The source is above, the target at the left; dark is where the decoder looked.
+
+Prints the path of each picture. Empty lines have none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(decoding.Search):
+    """Draw alignments as heat maps."""
+
+    input: Annotated[str | None, tyro.conf.arg(aliases=["-i"])] = None
+    """file of sources, one sequence a line; None: standard input"""
+    target: str | None = None
+    """file of targets to align, line by line; None: what the model translates"""
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+    """folder for the pictures; made if need be"""
+    format: Literal["png", "svg", "pdf"] = "png"
+    """of the pictures"""
+
+
+def main(args: Sequence[str], prog: str) -> None:
+    """Draw as the arguments say.
+
+    Raises:
+        InputError: where the arguments, the workdir or a line cannot be used.
+    """
+    options = flags.parse(Options, args, prog=prog, description=DESCRIPTION)
+    decoding.check_attention(options.workdir, "align")
+    if options.target is not None and options.input not in streams.STREAM:
+        streams.count([options.input, options.target])
+    sources = streams.lines(options.input)
+    check_folder(options.output)
+    predictor = decoding.load(options)
+    from seq2seq_jax.plots import heatmap  # matplotlib takes half a second
+
+    options.output.mkdir(exist_ok=True)
+    skipped = 0
+    for number, said in enumerate(alignments(predictor, sources, options), 1):
+        if len(said.source_pieces) < 2:  # nothing but its end
+            skipped += 1
+            continue
+        path = options.output / f"{number:05}.{options.format}"
+        heatmap.draw(said.alignment, said.source_pieces, said.pieces, path)
+        print(path, flush=True)
+    if skipped:
+        decoding.warn(f"lines without a picture, since they are empty: {skipped:,}")
+
+
+def alignments(
+    predictor: Any, sources: Iterator[str], options: Options
+) -> Iterator[Any]:
+    """What has `alignment`, `source_pieces` and `pieces` for each line."""
+    if options.target is not None:
+        return predictor.score(sources, streams.lines(options.target))
+    results = decoding.translate(predictor, sources, options, alignments=True)
+    return (best for best, *_ in results)
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder for pictures that is a file or whose parent is not there."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file, expected a folder for pictures")
+    if not folder.absolute().parent.is_dir():
+        raise InputError(f"{folder} cannot be made: its parent folder does not exist")

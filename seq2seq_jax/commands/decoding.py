@@ -1,0 +1,129 @@
+"""What the commands that ask a model have in common: options, loading, formats."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from seq2seq_jax import config as configs
+from seq2seq_jax.config import Config
+from seq2seq_jax.errors import InputError, choose
+
+if TYPE_CHECKING:  # it imports jax, which errors and help need not wait for
+    from seq2seq_jax.inference.predictor import Predictor
+    from seq2seq_jax.inference.results import Hypothesis
+
+WINDOW = 4096  # lines read before the first answer: more make fuller batches
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """Which model."""
+
+    workdir: Path
+    """folder of the training run; it may have been moved"""
+    checkpoint: str = "best"
+    """best, latest, or the number of a step"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search(Model):
+    """Which model, and how it searches."""
+
+    beam_size: int = 5
+    """hypotheses followed at once; 1: greedy"""
+    length_penalty: float = 1.0
+    """a: a hypothesis of n tokens scores log-probability / ((5 + n) / 6)^a; 0: none"""
+
+
+def load(options: Model) -> "Predictor":
+    """The model that the options name.
+
+    Raises:
+        InputError: where there is none.
+    """
+    checkpoint: str | int = options.checkpoint
+    if options.checkpoint.isdecimal():
+        checkpoint = int(checkpoint)
+    else:
+        choose(("best", "latest"), options.checkpoint, "--checkpoint (or a step)")
+    run_config(options.workdir)
+    from seq2seq_jax.compilation import keep_compiled
+    from seq2seq_jax.inference.predictor import Predictor
+
+    keep_compiled()
+    return Predictor.load(options.workdir, checkpoint, warn=warn)
+
+
+def run_config(workdir: Path) -> Config:
+    """The config of a training run.
+
+    Raises:
+        InputError: where the folder is no workdir.
+    """
+    if not workdir.is_dir():
+        problem = "is not a folder" if workdir.exists() else "does not exist"
+        raise InputError(
+            f"--workdir {workdir} {problem}, expected the folder of a training run"
+        )
+    if not (workdir / "config.json").is_file():
+        raise InputError(
+            f"--workdir {workdir} has no config.json, expected the folder of a "
+            "training run"
+        )
+    return configs.load(workdir / "config.json")
+
+
+def check_attention(workdir: Path, wish: str) -> None:
+    """Refuse to show where a model without attention looks."""
+    if run_config(workdir).model.attention == "none":
+        raise InputError(
+            f"{wish} needs attention, but model.attention of {workdir} is 'none'"
+        )
+
+
+def translate(
+    predictor: "Predictor",
+    texts: Iterable[str],
+    options: Search,
+    *,
+    n_best: int = 1,
+    alignments: bool = False,
+    window: int = WINDOW,
+) -> Iterator["list[Hypothesis]"]:
+    """The predictor's hypotheses for each text, by the command's options."""
+    return predictor.translate(
+        texts,
+        beam_size=options.beam_size,
+        n_best=n_best,
+        length_penalty=options.length_penalty,
+        alignments=alignments,
+        window=window,
+    )
+
+
+def one_line(text: str) -> str:
+    """A text as one line of output, whatever characters a model says.
+
+    >>> one_line("a\\nb")
+    'a b'
+    """
+    return text.replace("\r\n", " ").replace("\n", " ").replace("\r", " ")
+
+
+def pharaoh(hypothesis: "Hypothesis") -> str:
+    """Hard alignments `i-j`: source token i had the most attention for token j.
+
+    The ends of both sequences are left out.
+    """
+    weights = hypothesis.alignment
+    if weights is None or weights.shape[1] < 2:
+        return ""
+    places = weights[:-1, :-1].argmax(axis=1)
+    return " ".join(f"{i}-{j}" for j, i in enumerate(places))
+
+
+def warn(message: str) -> None:
+    """Print a warning as a line of its own on stderr."""
+    print(f"warning: {' '.join(message.split())}", file=sys.stderr, flush=True)

@@ -1,0 +1,94 @@
+"""`evaluate`: translate, and measure against references."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from seq2seq_jax import flags
+from seq2seq_jax.commands import decoding, streams
+from seq2seq_jax.evaluation import metrics
+from seq2seq_jax.evaluation.metrics import METRICS, Measured
+
+DESCRIPTION = """Translate sources and measure the outputs by references, in percent.
+
+exact match: lines that equal a reference, white space at ends and runs aside.
+
+token error rate: tokens to change, divided by tokens of the references.
+
+Tokens are characters or bytes where the target's tokeniser says so, else words.
+
+word error rate: lines that equal no reference, where a line is a word.
+
+BLEU and chrF2: by sacrebleu, with the signature to cite."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(decoding.Search):
+    """Translate and measure against references."""
+
+    source: str
+    """file of sources, one sequence a line"""
+    reference: tuple[str, ...]
+    """file of references, line by line; of several files the closest line counts"""
+    lowercase: flags.Switch = False
+    """compare without case; always so where the workdir has data.lowercase"""
+    tokenize: str | None = None
+    """sacrebleu's tokenisation for BLEU: 13a, none, intl, zh, char ...; None: 13a"""
+    json: flags.Switch = False
+    """print one JSON object"""
+
+
+def main(args: Sequence[str], prog: str) -> None:
+    """Evaluate as the arguments say.
+
+    Raises:
+        InputError: where the arguments, the workdir or a line cannot be used.
+    """
+    options = flags.parse(Options, args, prog=prog, description=DESCRIPTION)
+    streams.count([options.source, *options.reference])
+    files = (streams.lines(path) for path in options.reference)
+    references = list(zip(*files, strict=True))
+    data = decoding.run_config(options.workdir).data
+    comparison = metrics.Options(
+        units=metrics.units_of(data.target_tokenizer),
+        lowercase=options.lowercase or data.lowercase,
+        tokenize=options.tokenize,
+    )
+    # A wrong tokenisation must not be told after an hour of translation.
+    metrics.measure(["bleu"], [""], [[""]], comparison)
+    sources = streams.lines(options.source)
+    results = decoding.translate(decoding.load(options), sources, options)
+    hypotheses = [best.text for best, *_ in results]
+    measured = metrics.measure(list(METRICS), hypotheses, references, comparison)
+    if options.json:
+        print(as_json(measured, len(hypotheses), options))
+    else:
+        show(measured, len(hypotheses))
+
+
+def as_json(measured: dict[str, Measured], lines: int, options: Options) -> str:
+    """One JSON object: a number for each metric, and what is needed to repeat it."""
+    return json.dumps(
+        {name: value for name, (value, _) in measured.items()}
+        | {"signatures": {name: s for name, (_, s) in measured.items() if s}}
+        | {"lines": lines, "checkpoint": options.checkpoint}
+        | {"beam_size": options.beam_size, "length_penalty": options.length_penalty}
+    )
+
+
+def show(measured: dict[str, Measured], lines: int) -> None:
+    """A table on a terminal, else `name<TAB>value<TAB>signature` a line."""
+    if not sys.stdout.isatty():
+        for name, (value, signature) in measured.items():
+            print(name, f"{value:.2f}", signature or "", sep="\t")
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("metric", "%", "signature", title=f"{lines:,} lines")
+    table.columns[1].justify = "right"
+    table.columns[2].overflow = "fold"
+    for name, (value, signature) in measured.items():
+        table.add_row(METRICS[name].title, f"{value:.2f}", signature or "")
+    Console().print(table)

@@ -1,0 +1,79 @@
+"""Recipes: Python files whose `get_config()` returns a `Config`."""
+
+import difflib
+import importlib.util
+import inspect
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from seq2seq_jax.config import Config
+from seq2seq_jax.errors import InputError
+
+
+def load(recipe: str) -> Config:
+    """The config of a recipe, `FILE.py` or `FILE.py:VARIANT`.
+
+    The variant is handed to `get_config` as its one argument.
+
+    Raises:
+        InputError: where the file is missing (with the nearest recipe), is no Python,
+            has no `get_config` or returns something else.
+    """
+    name, _, variant = recipe.partition(":")
+    path = Path(name)
+    if not path.is_file():
+        raise InputError(f"recipe {name} does not exist{_nearest(path)}")
+    get_config = getattr(_run(path, lambda: _module(path)), "get_config", None)
+    if not callable(get_config):
+        raise InputError(
+            f"{path} has no function get_config, expected one: is it a recipe?"
+        )
+    takes = len(inspect.signature(get_config).parameters)
+    if variant and not takes:
+        raise InputError(f"{path} has no variants, but {variant!r} was asked for")
+    config = _run(path, lambda: get_config(*[variant] * bool(variant)))
+    if not isinstance(config, Config):
+        raise InputError(
+            f"get_config() of {path} returned {type(config).__name__}, expected "
+            "seq2seq_jax.config.Config"
+        )
+    return config
+
+
+def _module(path: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(f"recipe_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise InputError(f"{path} is no Python file, expected a recipe such as FILE.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _run(path: Path, code: Callable[[], Any]) -> Any:
+    """Run a recipe's code; its errors tell the recipe's line, not our stack."""
+    try:
+        return code()
+    except InputError:
+        raise
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [
+            frame.lineno for frame in frames if Path(frame.filename) == path.absolute()
+        ]
+        line = own[-1] if own else getattr(error, "lineno", None)
+        where = f"{path}, line {line}" if line else str(path)
+        what = error.msg if isinstance(error, SyntaxError) else str(error)
+        raise InputError(f"{where}: {type(error).__name__}: {what}") from None
+
+
+def _nearest(path: Path) -> str:
+    """The recipe most like a missing one, among its neighbours and in `configs/`."""
+    folders = dict.fromkeys([path.parent, Path("configs")])
+    found = {p.stem: str(p) for folder in folders for p in sorted(folder.glob("*.py"))}
+    close = difflib.get_close_matches(path.stem, found, n=1)
+    if close:
+        return f"; did you mean {found[close[0]]}?"
+    recipes = sorted(str(p) for p in Path("configs").glob("*.py"))
+    return f", expected a file such as {', '.join(recipes)}" if recipes else ""

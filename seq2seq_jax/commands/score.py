@@ -1,0 +1,51 @@
+"""`score`: how probable given targets are."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import tyro
+
+from seq2seq_jax import flags
+from seq2seq_jax.commands import decoding, streams
+
+DESCRIPTION = """Score targets: log p(target | source) of each pair, in nats, by line.
+
+The end of the target counts as a token. --summary perplexity says one number,
+
+exp(-sum of log-probabilities / number of target tokens), instead."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(decoding.Model):
+    """Score given targets by their log-probability."""
+
+    source: str
+    """file of sources, one sequence a line"""
+    target: str
+    """file of targets, line by line with the sources"""
+    output: Annotated[str | None, tyro.conf.arg(aliases=["-o"])] = None
+    """file to write, whole or not at all; None: standard output"""
+    summary: Literal["none", "perplexity"] = "none"
+    """say only the perplexity of all targets together"""
+
+
+def main(args: Sequence[str], prog: str) -> None:
+    """Score as the arguments say.
+
+    Raises:
+        InputError: where the arguments, the workdir or a line cannot be used.
+    """
+    options = flags.parse(Options, args, prog=prog, description=DESCRIPTION)
+    with streams.writer(options.output, [options.source, options.target]) as write:
+        streams.count([options.source, options.target])
+        sources, targets = streams.lines(options.source), streams.lines(options.target)
+        log_prob, tokens = 0.0, 0
+        for score in decoding.load(options).score(sources, targets):
+            log_prob += score.log_prob
+            tokens += len(score.token_log_probs)
+            if options.summary == "none":
+                write(f"{score.log_prob:.6f}")
+        if options.summary == "perplexity":
+            write(f"{math.exp(-log_prob / tokens):.6f}")

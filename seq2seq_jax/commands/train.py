@@ -1,0 +1,66 @@
+"""`train`: from a recipe, and flags that change it, to a trained model."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from seq2seq_jax import flags
+from seq2seq_jax.commands import recipes
+from seq2seq_jax.config import Config, validate
+from seq2seq_jax.errors import InputError
+
+DESCRIPTION = """Train a model by a recipe, a file such as configs/cmudict.py.
+
+Every field of the recipe can be changed by its flag.
+
+The same command again goes on where training stopped, or says that it is done."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(Config):
+    """Train a model by a recipe."""
+
+    workdir: Path
+    """folder of the run: checkpoints, vocabularies and reports; made if need be"""
+
+
+def main(args: Sequence[str], prog: str) -> int:
+    """Train as the arguments say: `CONFIG --workdir DIR [--section.field value ...]`.
+
+    Returns:
+        The process's exit code.
+
+    Raises:
+        InputError: where the recipe, the flags or the data cannot be used.
+    """
+    read = flags.split(Options, args)
+    if not read.positional and not read.help:
+        raise InputError(
+            f"a recipe is missing, expected `{prog} configs/NAME.py --workdir DIR`"
+        )
+    recipe = recipes.load(read.positional[0]) if read.positional else Config()
+    options = flags.make(
+        Options,
+        read._replace(positional=read.positional[1:]),
+        _defaults(recipe),
+        f"{prog} CONFIG",
+        DESCRIPTION,
+    )
+    config = Config(options.data, options.model, options.training)
+    validate(config)
+    if options.workdir.exists() and not options.workdir.is_dir():
+        raise InputError(f"--workdir {options.workdir} is a file, expected a folder")
+
+    # Only now: it takes a second or two, which errors and help need not wait for.
+    from seq2seq_jax.training import loop
+
+    return loop.train(config, options.workdir).exit_code
+
+
+def _defaults(recipe: Config) -> Options:
+    return Options(
+        data=recipe.data,
+        model=recipe.model,
+        training=recipe.training,
+        workdir=flags.REQUIRED,
+    )

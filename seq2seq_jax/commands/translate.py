@@ -1,0 +1,83 @@
+"""`translate`: an output line for every input line."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from seq2seq_jax import flags
+from seq2seq_jax.commands import decoding, streams
+from seq2seq_jax.errors import InputError
+
+if TYPE_CHECKING:
+    from seq2seq_jax.inference.results import Hypothesis
+
+DESCRIPTION = """Translate lines of text: one output line for each input line, in order.
+
+With --scores and --alignments a line is `text<TAB>score<TAB>alignment`.
+
+With --n-best N there are N lines for each input line, the best one first, as
+
+number ||| text ||| score ||| alignment, where numbers count from 0."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(decoding.Search):
+    """Translate lines of text."""
+
+    input: Annotated[str | None, tyro.conf.arg(aliases=["-i"])] = None
+    """file to read, one sequence a line (.gz, .bz2, .xz too); None: standard input"""
+    output: Annotated[str | None, tyro.conf.arg(aliases=["-o"])] = None
+    """file to write, whole or not at all; None: standard output"""
+    n_best: int = 1
+    """hypotheses said for each line, at most the beam size"""
+    scores: flags.Switch = False
+    """add the score by which hypotheses are ordered, in nats"""
+    alignments: flags.Switch = False
+    """add alignments i-j: output token j attended most to source token i (from 0)"""
+
+
+def main(args: Sequence[str], prog: str) -> None:
+    """Translate as the arguments say.
+
+    Raises:
+        InputError: where the arguments, the workdir or a line cannot be used.
+    """
+    options = flags.parse(Options, args, prog=prog, description=DESCRIPTION)
+    if not 1 <= options.n_best <= options.beam_size:
+        raise InputError(
+            f"--n-best is {options.n_best}, expected 1 to --beam-size "
+            f"({options.beam_size})"
+        )
+    if options.alignments:
+        decoding.check_attention(options.workdir, "--alignments")
+    with streams.writer(options.output, [options.input]) as write:
+        lines = streams.lines(options.input)
+        results = decoding.translate(
+            decoding.load(options),
+            lines,
+            options,
+            n_best=options.n_best,
+            alignments=options.alignments,
+            window=1 if streams.is_terminal(options.input) else decoding.WINDOW,
+        )
+        for number, hypotheses in enumerate(results):
+            for line in format_lines(number, hypotheses, options):
+                write(line)
+
+
+def format_lines(
+    number: int, hypotheses: "list[Hypothesis]", options: Options
+) -> Iterator[str]:
+    """The output lines for one input line."""
+    for hypothesis in hypotheses:
+        parts = [decoding.one_line(hypothesis.text)]
+        if options.scores or options.n_best > 1:
+            parts.append(f"{hypothesis.score:.6f}")
+        if options.alignments:
+            parts.append(decoding.pharaoh(hypothesis))
+        if options.n_best > 1:
+            yield " ||| ".join([str(number), *parts])
+        else:
+            yield "\t".join(parts)

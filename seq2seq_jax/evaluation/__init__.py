@@ -1,0 +1,1 @@
+"""How good outputs are: error rates, exact match, BLEU and chrF."""

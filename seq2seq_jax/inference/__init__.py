@@ -1,0 +1,1 @@
+"""From parameters to text: search over a step function, and the predictor."""

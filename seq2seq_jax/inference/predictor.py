@@ -1,0 +1,333 @@
+"""Predictor: load a workdir once, then translate and score any number of texts."""
+
+import json
+import math
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from itertools import zip_longest
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from seq2seq_jax import config as configs
+from seq2seq_jax.config import ModelConfig
+from seq2seq_jax.data import tokenizers
+from seq2seq_jax.data.tokenizers import Tokenizer
+from seq2seq_jax.errors import InputError
+from seq2seq_jax.inference import batching, programs, results
+from seq2seq_jax.inference.batching import Group
+from seq2seq_jax.inference.results import Hypothesis, Score
+from seq2seq_jax.nn import model
+from seq2seq_jax.types import EOS, Hypotheses, Params
+
+TOKENS = 4096  # padded source tokens of a batch, at most
+SCORED = 2048  # of a batch whose targets are given: it has logits of all tokens
+HYPOTHESES = 512  # rows times beams of a batch, at most
+MARGIN = 5  # tokens that an output may be longer than `length_ratio` says
+
+__all__ = ["Hypothesis", "Predictor", "Score"]
+
+
+class Item(NamedTuple):
+    """One input as ids, EOS included; the target is EOS alone where none is given."""
+
+    source: list[int]
+    target: list[int]
+
+
+def warn_user(message: str) -> None:
+    """A Python warning."""
+    warnings.warn(message, stacklevel=2)
+
+
+class Predictor:
+    """A trained model with its tokenisers, ready for any number of calls.
+
+    Inputs are streams, and so are outputs, in the order of the inputs. A window of them
+    is held at a time, sorted by length and padded to few shapes, so that a handful of
+    programs is compiled whatever comes.
+
+    Args:
+        params: the model's parameters.
+        config: the model's.
+        source_tokenizer: of the texts.
+        target_tokenizer: of the outputs.
+        max_length: tokens of a text and of an output, EOS included, at most. Longer
+            texts are cut, and `warn` is told how many.
+        length_ratio: an output has at most this times the tokens of its text, and 5;
+            None: twice as many, and 10.
+        warn: called with one line where something was not as it should be.
+    """
+
+    def __init__(
+        self,
+        params: Params,
+        config: ModelConfig,
+        source_tokenizer: Tokenizer,
+        target_tokenizer: Tokenizer,
+        *,
+        max_length: int = 100,
+        length_ratio: float | None = None,
+        warn: Callable[[str], None] = warn_user,
+    ):
+        self.params = jax.tree.map(jnp.asarray, params)
+        self.config = config
+        self.source_tokenizer = source_tokenizer
+        self.target_tokenizer = target_tokenizer
+        self.max_length = max_length
+        self.length_ratio = length_ratio
+        self.warn = warn
+
+    @classmethod
+    def load(
+        cls,
+        workdir: str | Path,
+        checkpoint: str | int = "best",
+        *,
+        warn: Callable[[str], None] = warn_user,
+    ) -> "Predictor":
+        """Read what a training left in its workdir, wherever that was moved to.
+
+        Args:
+            workdir: the folder.
+            checkpoint: `best`, `latest`, or a step.
+            warn: told of damaged checkpoints too.
+
+        Raises:
+            InputError: it is no workdir, or has no such checkpoint.
+        """
+        from seq2seq_jax.training.checkpoints import (
+            Checkpoints,
+        )  # Orbax is slow to load
+
+        workdir = Path(workdir)
+        if not (workdir / "config.json").is_file():
+            raise InputError(
+                f"{workdir} has no config.json, expected the folder of a training run: "
+                f"give what train.py had as --workdir"
+            )
+        config = configs.load(workdir / "config.json")
+        source, target = (
+            tokenizers.load(workdir / "tokenizers", side)
+            for side in ("source", "target")
+        )
+        like = jax.eval_shape(
+            lambda: model.init_params(
+                jax.random.key(0), config.model, source.size, target.size
+            )
+        )
+        checkpoints = Checkpoints(workdir / "checkpoints", log=warn)
+        return cls(
+            checkpoints.restore_params(checkpoint, like),
+            config.model,
+            source,
+            target,
+            max_length=config.data.max_length,
+            length_ratio=read_length_ratio(workdir / "lengths.json"),
+            warn=warn,
+        )
+
+    def translate(
+        self,
+        texts: Iterable[str],
+        beam_size: int = 5,
+        n_best: int = 1,
+        length_penalty: float = 1.0,
+        max_output_length: int | None = None,
+        *,
+        alignments: bool = True,
+        window: int = 4096,
+    ) -> Iterator[list[Hypothesis]]:
+        """The `n_best` best outputs of each text, best first, in the texts' order.
+
+        A text without tokens has one output, which is empty; the model is not asked.
+
+        Args:
+            texts: any number, read a window at a time.
+            beam_size: hypotheses kept at each step; 1 is greedy.
+            n_best: outputs of a text; fewer where no more are possible.
+            length_penalty: alpha: outputs are ranked by log-probability divided by
+                `((5 + length) / 6) ** alpha`; 0: no penalty; more favours longer ones.
+            max_output_length: tokens, EOS included; None: by the text's length.
+            alignments: whether outputs have them.
+            window: texts held at a time.
+
+        Raises:
+            InputError: options that cannot be.
+        """
+        check_texts("texts", texts, window)
+        self.check_search(beam_size, n_best, max_output_length)
+        alignments = alignments and self.config.attention != "none"
+
+        def begin(items: list[Item], group: Group) -> Hypotheses:
+            lengths = [len(item.source) for item in items]
+            limits = [self.limit(n, max_output_length) for n in lengths]
+            unused = [0] * (group.rows - len(items))
+            return programs.decode(
+                self.params,
+                programs.pad([i.source for i in items], group.rows, group.length),
+                np.array(lengths + unused, np.int32),
+                np.array(limits + unused, np.int32),
+                np.float32(length_penalty),
+                config=self.config,
+                beam_size=beam_size,
+                n_best=n_best,
+                max_length=self.limit(group.length, max_output_length),
+                alignments=alignments,
+            )
+
+        items = self.items((text, "") for text in texts)
+        return batching.process(
+            (item if len(item.source) > 1 else None for item in items),
+            window,
+            length_of=lambda item: len(item.source),
+            edges=batching.length_edges(self.max_length),
+            rows_of=lambda n: max(1, min(TOKENS // n, HYPOTHESES // beam_size)),
+            begin=begin,
+            finish=self.read_hypotheses,
+            blank=[results.nothing(alignments)],
+        )
+
+    def score(
+        self, sources: Iterable[str], targets: Iterable[str], *, window: int = 4096
+    ) -> Iterator[Score]:
+        """How probable each target is, given its source, in their order.
+
+        Args:
+            sources: any number, read a window at a time.
+            targets: as many. An empty text is its end marker alone, on either side.
+            window: pairs held at a time.
+
+        Raises:
+            InputError: while reading, where one stream ends before the other.
+        """
+        check_texts("sources", sources, window)
+        check_texts("targets", targets, window)
+
+        def begin(items: list[Item], group: Group) -> tuple[jax.Array, jax.Array]:
+            source, target = zip(*items, strict=True)
+            batch = programs.teacher_forced(source, target, group.rows, group.length)
+            return programs.token_log_probs(self.params, batch, config=self.config)
+
+        return batching.process(
+            self.items(in_pairs(sources, targets)),
+            window,
+            length_of=lambda item: max(map(len, item)),
+            edges=batching.length_edges(self.max_length),
+            rows_of=lambda n: max(1, SCORED // n),
+            begin=begin,
+            finish=self.read_scores,
+        )
+
+    def items(self, pairs: Iterable[tuple[str, str]]) -> Iterator[Item]:
+        """Ids of pairs; at the end `warn` is told how many texts were cut."""
+        cut = first = number = 0
+        room = self.max_length - 1  # EOS takes one
+        try:
+            for number, (source, target) in enumerate(pairs, 1):
+                read = self.source_tokenizer.encode(source)
+                said = self.target_tokenizer.encode(target)
+                if max(len(read), len(said)) > room:
+                    cut += 1
+                    first = first or number
+                yield Item([*read[:room], EOS], [*said[:room], EOS])
+        finally:
+            if cut:
+                self.warn(
+                    f"{cut:,} of {number:,} lines were cut to {self.max_length} tokens "
+                    f"(data.max_length of the training); the first is line {first:,}"
+                )
+
+    def limit(self, source_length: int, max_output_length: int | None = None) -> int:
+        """Tokens, EOS included, that the output of a source of that length may have."""
+        if max_output_length is not None:
+            return max_output_length
+        if self.length_ratio is None:
+            return min(2 * source_length + 10, self.max_length)
+        most = math.ceil(self.length_ratio * source_length) + MARGIN
+        return min(most, self.max_length)
+
+    def check_search(
+        self, beam_size: int, n_best: int, max_output_length: int | None
+    ) -> None:
+        """Refuse impossible options of `translate` with an `InputError`."""
+        size = self.target_tokenizer.size
+        if not 1 <= beam_size <= size:
+            raise InputError(
+                f"beam_size is {beam_size}, expected 1 to {size}, the size of the "
+                f"target vocabulary"
+            )
+        if not 1 <= n_best <= beam_size:
+            raise InputError(
+                f"n_best is {n_best}, expected 1 to beam_size ({beam_size}): raise "
+                f"beam_size for more outputs"
+            )
+        if max_output_length is not None and max_output_length < 1:
+            raise InputError(
+                f"max_output_length is {max_output_length}, expected 1 or more"
+            )
+
+    def read_hypotheses(
+        self, items: list[Item], found: Hypotheses
+    ) -> Iterator[list[Hypothesis]]:
+        """Wait for a batch of `translate`."""
+        found = jax.device_get(found)
+        for row, item in enumerate(items):
+            pieces = self.source_tokenizer.pieces(item.source)
+            yield list(results.hypotheses(found, row, pieces, self.target_tokenizer))
+
+    def read_scores(
+        self, items: list[Item], found: tuple[jax.Array, jax.Array]
+    ) -> Iterator[Score]:
+        """Wait for a batch of `score`."""
+        log_probs, weights = jax.device_get(found)
+        looks = self.config.attention != "none"
+        for row, item in enumerate(items):
+            yield results.score(
+                log_probs[row],
+                weights[row] if looks else None,
+                self.target_tokenizer.pieces(item.target),
+                self.source_tokenizer.pieces(item.source),
+            )
+
+
+def check_texts(name: str, texts: Iterable[str], window: int) -> None:
+    """Refuse one string in place of many, which would be taken letter by letter."""
+    if isinstance(texts, str):
+        raise InputError(f"{name} is one string, expected a list of them: [{name}]")
+    if window < 1:
+        raise InputError(f"window is {window}, expected 1 or more")
+
+
+def in_pairs(
+    sources: Iterable[str], targets: Iterable[str]
+) -> Iterator[tuple[str, str]]:
+    """Pairs of two streams; an `InputError` where one of them ends first."""
+    for number, (source, target) in enumerate(zip_longest(sources, targets)):
+        if source is None or target is None:
+            short = "sources" if source is None else "targets"
+            raise InputError(
+                f"{short} end after {number:,} lines, expected as many sources as "
+                f"targets: each target is scored given its source"
+            )
+        yield source, target
+
+
+def read_length_ratio(path: Path) -> float | None:
+    """`length_ratio` of a workdir's `lengths.json`; None where there is none.
+
+    Raises:
+        InputError: the file holds something else.
+    """
+    try:
+        return float(json.loads(path.read_text(encoding="utf-8"))["length_ratio"])
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} holds no length_ratio ({error!r}): delete it to bound outputs by "
+            f"twice the source's length"
+        ) from None

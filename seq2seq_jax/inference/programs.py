@@ -1,0 +1,114 @@
+"""What inference compiles: the model under a search, and the model given its target.
+
+Parameters are arguments, not constants, so all predictors of one config share programs.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from seq2seq_jax.config import ModelConfig
+from seq2seq_jax.inference.penalties import gnmt_penalty
+from seq2seq_jax.inference.search import beam_search, greedy_search
+from seq2seq_jax.nn import model
+from seq2seq_jax.types import BOS, PAD, Batch, Hypotheses, Params
+
+
+@functools.partial(
+    jax.jit,
+    static_argnames=("config", "beam_size", "n_best", "max_length", "alignments"),
+)
+def decode(
+    params: Params,
+    source: jax.Array,
+    lengths: jax.Array,
+    limits: jax.Array,
+    alpha: jax.Array,
+    *,
+    config: ModelConfig,
+    beam_size: int,
+    n_best: int,
+    max_length: int,
+    alignments: bool,
+) -> Hypotheses:
+    """Search for the outputs of a batch of sources.
+
+    Args:
+        params: the model's.
+        source: `[B, S]` ids, EOS included.
+        lengths: `[B]` how many are real; 0 in rows that fill up the batch.
+        limits: `[B]` largest lengths of the outputs, 0 in those rows.
+        alpha: of `gnmt_penalty`.
+        config: the model's.
+        beam_size, n_best, max_length: as in `beam_search`; 1 beam is greedy search.
+        alignments: whether the result has them, else None.
+    """
+    mask = jnp.arange(source.shape[1]) < lengths[:, None]
+    memory, state = model.start(
+        params, config, model.encode(params, config, source, mask)
+    )
+    # One memory serves all beams: [B, 1, S, C].
+    memory = jax.tree.map(lambda x: x[:, None], memory)
+
+    def step(state: Any, tokens: jax.Array) -> tuple[Any, jax.Array, jax.Array]:
+        state, logits = model.step(params, config, memory, state, tokens)
+        log_probs = jax.nn.log_softmax(logits.astype(jnp.float32))
+        return state, log_probs, state.attention.weights.astype(jnp.float32)
+
+    search = (
+        greedy_search
+        if beam_size == 1
+        else functools.partial(beam_search, beam_size=beam_size, n_best=n_best)
+    )
+    penalty = gnmt_penalty(alpha)
+    found = search(step, state, limits, max_length=max_length, length_penalty=penalty)
+    return found if alignments else dataclasses.replace(found, alignments=None)
+
+
+@functools.partial(jax.jit, static_argnames=("config",))
+def token_log_probs(
+    params: Params, batch: Batch, *, config: ModelConfig
+) -> tuple[jax.Array, jax.Array]:
+    """log p of each target token `[B, T]` and attention weights `[B, T, S]`."""
+    log_probs, weights = model.token_log_probs(params, config, batch)
+    return log_probs, weights.astype(jnp.float32)
+
+
+def teacher_forced(
+    sources: Sequence[Sequence[int]],
+    targets: Sequence[Sequence[int]],
+    rows: int,
+    length: int,
+) -> Batch:
+    """Pairs of ids, EOS included, as a batch `[rows, length]` on both sides."""
+    source, target = pad(sources, rows, length), pad(targets, rows, length)
+    sizes, said = (
+        np.array([*map(len, side), *[0] * (rows - len(side))])[:, None]
+        for side in (sources, targets)
+    )
+    places = np.arange(length)
+    shifted = np.concatenate([np.full((rows, 1), BOS), target[:, :-1]], axis=1)
+    return Batch(
+        source=source,
+        source_mask=places < sizes,
+        target_in=np.where(places < said, shifted, PAD).astype(np.int32),
+        target_out=target,
+        target_mask=places < said,
+    )
+
+
+def pad(sequences: Sequence[Sequence[int]], rows: int, length: int) -> np.ndarray:
+    """Ids `[rows, length]`, padded on the right and with empty rows.
+
+    >>> pad([[5, 2]], 2, 3).tolist()
+    [[5, 2, 0], [0, 0, 0]]
+    """
+    ids = np.full((rows, length), PAD, np.int32)
+    for row, sequence in enumerate(sequences):
+        ids[row, : len(sequence)] = sequence
+    return ids

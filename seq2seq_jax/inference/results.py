@@ -1,0 +1,96 @@
+"""What a predictor gives: plain records, without padding."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from seq2seq_jax.data.tokenizers import Tokenizer
+from seq2seq_jax.types import EOS, Hypotheses
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One output for one text.
+
+    Attributes:
+        text: the output.
+        tokens: its ids, EOS included; empty where the source was empty.
+        pieces: a printable string for each id.
+        score: `log_prob` over the length penalty: what hypotheses are ranked by.
+        log_prob: sum of the tokens' log-probabilities, in nats, EOS included.
+        alignment: `[T, S]` where each token looked, EOS included on both sides; None
+            where it was not asked for, or the model has no attention.
+        source_pieces: a printable string for each source id, EOS included.
+    """
+
+    text: str
+    tokens: list[int]
+    pieces: list[str]
+    score: float
+    log_prob: float
+    alignment: np.ndarray | None
+    source_pieces: list[str]
+
+
+@dataclass(frozen=True)
+class Score:
+    """How probable the model finds a given target.
+
+    Attributes:
+        log_prob: the sum of `token_log_probs`.
+        token_log_probs: `[T]` in nats, of each target token and of EOS.
+        pieces: a printable string for each target id, EOS included.
+        alignment: as in `Hypothesis`.
+        source_pieces: as in `Hypothesis`.
+    """
+
+    log_prob: float
+    token_log_probs: np.ndarray
+    pieces: list[str]
+    alignment: np.ndarray | None
+    source_pieces: list[str]
+
+
+def nothing(alignments: bool) -> Hypothesis:
+    """The output for a text without tokens: certain, and empty."""
+    alignment = np.zeros((0, 0), np.float32) if alignments else None
+    return Hypothesis("", [], [], 0.0, 0.0, alignment, [])
+
+
+def hypotheses(
+    found: Hypotheses, row: int, source_pieces: list[str], tokenizer: Tokenizer
+) -> Iterator[Hypothesis]:
+    """What a search found for one row, best first; `found` holds NumPy arrays."""
+    for n, length in enumerate(found.lengths[row].tolist()):
+        if length == 0:
+            return
+        tokens = [*found.tokens[row, n, : length - 1].tolist(), EOS]
+        looks = found.alignments
+        weights = None if looks is None else np.asarray(looks[row, n])
+        yield Hypothesis(
+            text=tokenizer.decode(tokens),
+            tokens=tokens,
+            pieces=tokenizer.pieces(tokens),
+            score=float(found.scores[row, n]),
+            log_prob=float(found.log_probs[row, n]),
+            alignment=cut(weights, length, len(source_pieces)),
+            source_pieces=source_pieces,
+        )
+
+
+def score(
+    log_probs: np.ndarray,
+    weights: np.ndarray | None,
+    pieces: list[str],
+    source_pieces: list[str],
+) -> Score:
+    """The record of one row `[T]` and its weights `[T, S]`."""
+    own = log_probs[: len(pieces)].copy()
+    alignment = cut(weights, len(pieces), len(source_pieces))
+    return Score(float(own.sum()), own, pieces, alignment, source_pieces)
+
+
+def cut(weights: np.ndarray | None, *lengths: int) -> np.ndarray | None:
+    """The part without padding, as a copy: a view would keep the whole batch alive."""
+    return None if weights is None else weights[: lengths[0], : lengths[1]].copy()

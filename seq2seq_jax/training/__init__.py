@@ -1,0 +1,1 @@
+"""Training: the optimiser, the step, devices, checkpoints, reports and the loop."""

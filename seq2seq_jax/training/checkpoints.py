@@ -1,0 +1,313 @@
+"""Save and restore with Orbax; everything that the project asks of Orbax is here.
+
+A checkpoint is a folder named by its step. Orbax writes it under another name, beside
+the training, and renames it when it is whole; only then are older ones deleted. The
+parameters are an item of their own, so inference reads them without the optimiser.
+Bookkeeping (data position, best score, counters) is JSON in the same folder.
+"""
+
+import contextlib
+import logging
+import math
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+from orbax.checkpoint import v1 as ocp
+
+from seq2seq_jax.errors import InputError
+from seq2seq_jax.training.damage import (
+    DamagedError,
+    difference,
+    quiet_failures,
+    reason,
+)
+from seq2seq_jax.types import Params, TrainState
+
+BOOKKEEPING, METRICS = "bookkeeping", "metrics"
+Tree = Any
+
+# Orbax logs the traceback of every failure before it raises it; what is raised is
+# worded for the user below.
+logging.getLogger("absl").addFilter(lambda record: "orbax" not in record.pathname)
+
+
+def warn(line: str) -> None:
+    """Print a line to stderr."""
+    print(line, file=sys.stderr, flush=True)
+
+
+class Checkpoints:
+    """The checkpoints of one workdir. Reading creates and changes no file.
+
+    Args:
+        directory: the folder of checkpoints; made at the first save.
+        keep_last: newest checkpoints kept.
+        keep_best: checkpoints kept for their `metrics["score"]`, the higher the better.
+        log: where a damaged checkpoint is named.
+    """
+
+    def __init__(
+        self,
+        directory: Path | str,
+        *,
+        keep_last: int = 2,
+        keep_best: int = 1,
+        log: Callable[[str], None] = warn,
+    ):
+        self.directory = Path(directory).absolute()
+        self._keep = (keep_last, keep_best)
+        self._log = log
+        self._writer: ocp.training.Checkpointer | None = None
+        self._pending: int | None = None
+
+    def steps(self) -> list[int]:
+        """Steps of the checkpoints that are there, oldest first."""
+        if not self.directory.is_dir():
+            return []
+        names = (path.name for path in self.directory.iterdir() if path.is_dir())
+        return sorted(int(name) for name in names if name.isdecimal())
+
+    def save(
+        self,
+        step: int,
+        state: TrainState,
+        bookkeeping: dict[str, Any],
+        metrics: dict[str, float] | None = None,
+    ) -> None:
+        """Copy the state to the host and write it while the training goes on.
+
+        Args:
+            step: the checkpoint's name.
+            state: the state; it may be donated as soon as this returns.
+            bookkeeping: anything JSON can hold.
+            metrics: with `score` (higher is better) where this state was evaluated.
+
+        Raises:
+            InputError: this save or the one before it could not be written.
+        """
+        self.wait()
+        items = {"params": state.params, "training": _without_params(state)}
+        if metrics is not None:
+            worst = {"score": -sys.float_info.max}
+            finite = {name: x for name, x in metrics.items() if math.isfinite(x)}
+            metrics = worst | finite
+        self._pending = step
+        with self._wording_write_errors():
+            if self._writer is None:
+                self._writer = _open_writer(self.directory, *self._keep)
+            self._writer.save_checkpointables_async(
+                step,
+                items,
+                force=True,
+                metrics=metrics,
+                custom_metadata={BOOKKEEPING: bookkeeping, METRICS: metrics},
+            )
+
+    def wait(self) -> None:
+        """Wait until the last save is whole.
+
+        Raises:
+            InputError: it could not be written; the ones before it are untouched.
+        """
+        if self._writer is not None and self._pending is not None:
+            with self._wording_write_errors():
+                self._writer.wait()
+        self._pending = None
+
+    def close(self) -> None:
+        """Wait for the last save and release Orbax's threads."""
+        try:
+            self.wait()
+        finally:
+            writer, self._writer = self._writer, None
+            if writer is not None:
+                with contextlib.suppress(Exception):  # `wait` has told what there is
+                    writer.close()
+
+    def restore(self, like: TrainState) -> tuple[TrainState, dict[str, Any]]:
+        """The newest whole checkpoint, placed like `like`, and its bookkeeping.
+
+        Newer ones that cannot be read are named and moved to `damaged/`, so that the
+        training can write these steps again.
+
+        Raises:
+            InputError: there is none, all are damaged, or it holds another model.
+        """
+        items = {"params": like.params, "training": _without_params(like)}
+        loaded, bookkeeping, damaged = self._first_whole(self.steps()[::-1], items)
+        for step in damaged:
+            _set_aside(self.directory, step)
+        return TrainState(params=loaded["params"], **loaded["training"]), bookkeeping
+
+    def restore_params(
+        self, which: str | int = "best", like: Params | None = None
+    ) -> Params:
+        """The parameters of a checkpoint alone; on this process's first device.
+
+        Args:
+            which: `best`, `latest`, or a step. Where the best or latest one is damaged,
+                it is named and the next best or the one before is taken.
+            like: arrays or shapes to check against, and to place it like; None takes
+                what is there, tuples as lists.
+
+        Raises:
+            InputError: there is none, the step asked for is missing or damaged, or it
+                holds another model.
+        """
+        return self.load_params(which, like)[1]
+
+    def load_params(
+        self, which: str | int = "best", like: Params | None = None
+    ) -> tuple[int, Params]:
+        """As `restore_params`, with the step of the checkpoint that was read."""
+        steps = self.candidates(which)
+        loaded, _, damaged = self._first_whole(steps, {"params": like})
+        return steps[len(damaged)], loaded["params"]
+
+    def candidates(self, which: str | int) -> list[int]:
+        """Steps to try for `which` (`best`, `latest` or a step), first one first."""
+        steps = self.steps()
+        if which == "latest":
+            return steps[::-1]
+        if which == "best":
+            return sorted(steps, key=lambda step: (self._score(step), step))[::-1]
+        if not str(which).isdecimal():
+            raise InputError(f"checkpoint {which!r}: expected best, latest or a step")
+        if int(which) not in steps:
+            raise InputError(
+                f"no checkpoint {which} in {self.directory}: there are "
+                f"{', '.join(map(str, steps)) or 'none'}"
+            )
+        return [int(which)]
+
+    def _score(self, step: int) -> float:
+        """A checkpoint's score; below all others where it has none to be read."""
+        try:
+            metrics = _read_metadata(self.directory / str(step))[1].get(METRICS)
+        except DamagedError:
+            return -math.inf
+        return metrics["score"] if metrics else -math.inf
+
+    def _first_whole(
+        self, steps: list[int], likes: dict[str, Tree]
+    ) -> tuple[dict[str, Tree], dict[str, Any], list[int]]:
+        """Items and bookkeeping of the first that can be read, and the damaged ones."""
+        if not steps:
+            raise InputError(
+                f"no checkpoint in {self.directory}: train first, or name the workdir "
+                f"that `train.py --workdir` wrote"
+            )
+        for index, step in enumerate(steps):
+            try:
+                return *_load(self.directory / str(step), likes), steps[:index]
+            except DamagedError as error:
+                line = f"checkpoint {step} in {self.directory} is damaged ({error})"
+            if index + 1 < len(steps):
+                self._log(f"{line}; trying checkpoint {steps[index + 1]}")
+        raise InputError(
+            f"no whole checkpoint in {self.directory}: "
+            f"{', '.join(map(str, steps))} damaged; {line}"
+        )
+
+    @contextlib.contextmanager
+    def _wording_write_errors(self) -> Iterator[None]:
+        """Turn whatever a failing disk raises into one line."""
+        try:
+            yield
+        except Exception as error:
+            pending, self._pending = self._pending, None
+            whole = [step for step in self.steps() if step != pending]
+            kept = f"checkpoint {whole[-1]} is whole" if whole else "there is no other"
+            raise InputError(
+                f"checkpoint {pending} could not be written to {self.directory}: "
+                f"{reason(error)}; {kept}: make room, then run the same command again"
+            ) from error
+
+
+def _without_params(state: TrainState) -> dict[str, Any]:
+    """What a training needs beside the parameters."""
+    return {"step": state.step, "opt_state": state.opt_state, "key": state.key}
+
+
+def _open_writer(directory: Path, keep_last: int, keep_best: int):
+    """An Orbax checkpointer that keeps the newest and the best."""
+    if jax.process_index() == 0:
+        for left_over in directory.glob("*.orbax-checkpoint-tmp*"):
+            shutil.rmtree(left_over, ignore_errors=True)
+    keep = ocp.training.preservation_policies
+    best = keep.BestN(
+        get_metric_fn=lambda metrics: metrics["score"],
+        n=keep_best,
+        keep_checkpoints_without_metrics=False,
+    )
+    policy = keep.AnyPreservationPolicy([keep.LatestN(keep_last), best])
+    return ocp.training.Checkpointer(directory, preservation_policy=policy)
+
+
+def _load(path: Path, likes: dict[str, Tree]) -> tuple[dict[str, Tree], dict[str, Any]]:
+    """Some items of a checkpoint and its bookkeeping.
+
+    Raises:
+        DamagedError: something could not be read.
+        InputError: all can be read, but shapes or names are not those of `likes`.
+    """
+    stored, notes = _read_metadata(path)
+    wrong = [difference(stored.get(name), like) for name, like in likes.items()]
+    # What stands there is read whole before it is called another model's: cut files can
+    # make names vanish too.
+    targets = {
+        name: _target(stored.get(name), None if any(wrong) else like)
+        for name, like in likes.items()
+    }
+    with quiet_failures():
+        try:
+            loaded = ocp.load_checkpointables(path, targets)
+        except Exception as error:
+            raise DamagedError(reason(error)) from None
+    empty = [name for name, tree in targets.items() if not jax.tree.leaves(tree)]
+    if empty:
+        raise DamagedError(f"nothing is left of {', '.join(empty)}")
+    if any(wrong):
+        raise InputError(
+            f"checkpoint {path} is of another model: {'; '.join(filter(None, wrong))}"
+        )
+    return loaded, notes[BOOKKEEPING]
+
+
+def _read_metadata(path: Path) -> tuple[dict[str, Tree], dict[str, Any]]:
+    """Shapes and types of a checkpoint's items, and the JSON saved with them."""
+    with quiet_failures():
+        try:
+            metadata = ocp.checkpointables_metadata(path)
+        except Exception as error:
+            raise DamagedError(reason(error)) from None
+    items, notes = metadata.metadata, metadata.custom_metadata
+    if not isinstance(notes, dict) or BOOKKEEPING not in notes:
+        raise DamagedError("_CHECKPOINT_METADATA is missing or cut short")
+    return dict(items or {}), notes
+
+
+def _target(stored: Tree, like: Tree) -> Tree:
+    """Shapes, types and places to load to; one device where `like` names none."""
+    here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+
+    def leaf(array: Any) -> jax.ShapeDtypeStruct:
+        # A place in `stored` may be on devices that this process does not have.
+        place = here if like is None else getattr(array, "sharding", None) or here
+        return jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=place)
+
+    return jax.tree.map(leaf, stored if like is None else like)
+
+
+def _set_aside(directory: Path, step: int) -> None:
+    """Move a damaged checkpoint out of the way; deleting it is left to its owner."""
+    target = directory / "damaged" / str(step)
+    while target.exists():
+        target = target.with_name(target.name + "_")
+    if jax.process_index() == 0:
+        target.parent.mkdir(exist_ok=True)
+        (directory / str(step)).rename(target)

@@ -1,0 +1,80 @@
+"""What can be wrong with a checkpoint: damage, or the arrays of another model."""
+
+import contextlib
+import gc
+import logging
+import re
+import sys
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+
+Tree = Any
+
+
+class DamagedError(Exception):
+    """A checkpoint that cannot be read; the message says why."""
+
+
+def difference(stored: Tree, like: Tree) -> str:
+    """Where names or shapes differ, in words; empty where they do not."""
+    if like is None:
+        return ""
+    there, here = shapes(stored), shapes(like)
+    lines = [
+        f"{name} is {there.get(name, 'missing')} there, "
+        f"{here.get(name, 'missing')} here"
+        for name in sorted(there.keys() | here.keys())
+        if there.get(name) != here.get(name)
+    ]
+    more = f", and {len(lines) - 3} more" if len(lines) > 3 else ""
+    return "; ".join(lines[:3]) + more
+
+
+def shapes(tree: Tree) -> dict[str, tuple[int, ...]]:
+    """The shape of every leaf by its dotted path; a typed key counts as its numbers."""
+    found = {}
+    for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
+        if jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            leaf = jax.eval_shape(jax.random.key_data, leaf)
+        parts = (jax.tree_util.keystr((part,), simple=True) for part in path)
+        found[".".join(parts)] = tuple(leaf.shape)
+    return found
+
+
+def reason(error: BaseException) -> str:
+    """The first cause in one line; Orbax wraps it in misleading ones.
+
+    >>> reason(ValueError('OUT_OF_RANGE: Failed writing: "/a/b": Failed to write 9 '
+    ...     "bytes to file 6: File too large [os_error_code='27']"))
+    'File too large (/a/b)'
+    """
+    while error.__cause__ is not None:
+        error = error.__cause__
+    line = (str(error).strip().splitlines() or [""])[0]
+    if re.match("[A-Z_]+: ", line):  # TensorStore: a code, then layer upon layer
+        line = re.sub(r" \[\w+=.*", "", line)
+        paths, line = re.findall('"(/[^"]+)"', line), line.rsplit(": ", 1)[-1]
+        return f"{line} ({paths[-1]})" if paths else line
+    kind = "" if isinstance(error, OSError) else f"{type(error).__name__}: "
+    return f"{kind}{line[:200]}"
+
+
+@contextlib.contextmanager
+def quiet_failures() -> Iterator[None]:
+    """Silence what Orbax's abandoned coroutines print when a load fails."""
+    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    logger = logging.getLogger("asyncio")
+    disabled, logger.disabled = logger.disabled, True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                yield
+            except DamagedError:
+                gc.collect()
+                raise
+    finally:
+        sys.unraisablehook, logger.disabled = hook, disabled

@@ -1,0 +1,296 @@
+"""The training loop: from a config and a workdir to a trained model and its report."""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from seq2seq_jax import config as configs
+from seq2seq_jax.compilation import keep_compiled
+from seq2seq_jax.config import Config
+from seq2seq_jax.data.pipeline import Prepared, batches, prepare
+from seq2seq_jax.data.plan import BatchPlan
+from seq2seq_jax.errors import InputError, TrainingFailed, choose
+from seq2seq_jax.evaluation.metrics import METRICS
+from seq2seq_jax.nn import model
+from seq2seq_jax.training import optimizer, parallel, workdirs
+from seq2seq_jax.training.checkpoints import Checkpoints
+from seq2seq_jax.training.evaluate import Evaluator, score
+from seq2seq_jax.training.progress import Progress, decayed, evaluated, finished
+from seq2seq_jax.training.report import Report, make_report
+from seq2seq_jax.training.reporting import Reporter
+from seq2seq_jax.training.signals import stopping
+from seq2seq_jax.training.step import init_state, train_step
+from seq2seq_jax.training.window import add, means
+from seq2seq_jax.types import Batch, Params, Sums, TrainState
+
+SAMPLES = 3  # shown at each evaluation
+GO_ON = "raise --training.steps (or --training.patience) to go on"
+
+
+def train(
+    config: Config, workdir: Path | str, *, log: Callable[[str], None] | None = None
+) -> Report:
+    """Train to the end, or on from where the workdir's last checkpoint is.
+
+    The same call again resumes a run that was interrupted, bit for bit as if it had not
+    been, and says of a finished one that it is finished.
+
+    Args:
+        config: the recipe.
+        workdir: the run's folder; all that inference needs ends up in it.
+        log: takes every line that is told; None: stderr, with a bar on a terminal.
+
+    Returns:
+        The report; `Report.exit_code` is 75 (EX_TEMPFAIL) after SIGINT or SIGTERM: the
+        same command goes on.
+
+    Raises:
+        InputError: what was given cannot be used, or the disk takes no more.
+        TrainingFailed: loss or gradient is not finite; the last checkpoint is kept.
+    """
+    check(config)
+    workdir = Path(workdir)
+    changed = workdirs.admit(config, workdir)
+    keep_compiled()
+    reporter = Reporter(workdir, config.training.steps, log)
+    for line in changed:
+        reporter.log(f"changed: {line}")
+    with workdirs.claimed(config, workdir):
+        data = prepare(config, workdir, reporter.log)
+        check_beam(config, data.target_tokenizer.size)
+    with writing(workdir):
+        run = Run(config, workdir, data, reporter)
+        with contextlib.closing(run.checkpoints):
+            state, progress = run.restored(run.initial_state())
+            was_over = finished(progress, config.training, int(state.step))
+            if not was_over:
+                state, progress = run.fit(state, progress)
+        step = int(state.step)
+        over = finished(progress, config.training, step)
+        if over is None:
+            reporter.log(
+                f"interrupted at step {step}, saved: run the same command to resume"
+            )
+            return Report("interrupted", step, progress.best_step)
+        reporter.log(f"already {over}; {GO_ON}" if was_over else over)
+        status = "already " * bool(was_over) + over.split(" at ")[0]
+        return make_report(run, status, state.params, step, again=bool(changed))
+
+
+def check(config: Config) -> None:
+    """Refuse what cannot work, before anything is read, written or compiled.
+
+    Raises:
+        InputError: naming the field, what came and what was expected.
+    """
+    configs.validate(config)
+    optimizer.check(config.training)
+    model.check(config.model, config.data.shared_vocab)
+    choose(["loss", *METRICS], config.training.metric, "training.metric")
+
+
+def check_beam(config: Config, vocab_size: int) -> None:
+    """Refuse a beam wider than the vocabulary."""
+    if config.training.eval_beam_size > vocab_size:
+        raise InputError(
+            f"training.eval_beam_size is {config.training.eval_beam_size}, expected at "
+            f"most the target vocabulary's size ({vocab_size})"
+        )
+
+
+@contextlib.contextmanager
+def writing(workdir: Path):
+    """Word a disk that takes no more; checkpoints do this for themselves."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{error.filename or workdir}: {error.strerror or error}; checkpoints in "
+            f"{workdir} are whole: run the same command again once this is mended"
+        ) from error
+
+
+class Run:
+    """The parts of one training run, made from its config."""
+
+    def __init__(
+        self, config: Config, workdir: Path, data: Prepared, reporter: Reporter
+    ):
+        self.config, self.workdir, self.data = config, workdir, data
+        self.reporter = reporter
+        self.devices = parallel.local()
+        training = config.training
+        self.plan = BatchPlan(
+            data.train, config, jax.process_index(), jax.process_count()
+        )
+        self.checkpoints = Checkpoints(
+            workdir / "checkpoints",
+            keep_last=training.keep_last,
+            keep_best=training.keep_best,
+            log=reporter.log,
+        )
+        self.evaluator = Evaluator(config, data, workdir, self.devices)
+        self.optimizer = optimizer.make(training)
+        step = partial(
+            train_step, self.loss, self.optimizer, accumulate=training.accumulate
+        )
+        self.step = parallel.mapped_train_step(step, self.devices)
+
+    def loss(self, params: Params, batch: Batch, key: Any) -> Sums:
+        """The model's loss with label smoothing."""
+        smoothing = self.config.training.label_smoothing
+        return model.loss(params, self.config.model, batch, smoothing, key)
+
+    def initial_state(self) -> TrainState:
+        """The state before the first step, on all devices, from the seed alone."""
+        source, target = self.data.source_tokenizer, self.data.target_tokenizer
+
+        def make(key: jax.Array) -> TrainState:
+            first, key = jax.random.split(key)
+            params = model.init_params(
+                first, self.config.model, source.size, target.size
+            )
+            return init_state(key, params, self.optimizer)
+
+        seed = jax.random.key(self.config.training.seed)
+        return parallel.place(jax.jit(make)(seed), self.devices)
+
+    def restored(self, state: TrainState) -> tuple[TrainState, Progress]:
+        """The newest whole checkpoint; the given state where there is none."""
+        if not self.checkpoints.steps():
+            count = sum(leaf.size for leaf in jax.tree.leaves(state.params))
+            self.reporter.log(
+                f"{count:,} parameters, {len(self.plan):,} batches an epoch in "
+                f"{len(self.plan.shapes)} shapes, {self.devices.count} devices"
+            )
+            return state, Progress()
+        state, bookkeeping = self.checkpoints.restore(state)
+        self.reporter.log(f"resumed at step {int(state.step)}")
+        return state, Progress(**bookkeeping)
+
+    def fit(self, state: TrainState, progress: Progress) -> tuple[TrainState, Progress]:
+        """Train until the steps or the patience are used up, or a signal comes."""
+        step, training, waiting = int(state.step), self.config.training, []
+        loader = batches(self.plan, progress.batch, training.prefetch)
+        with self.reporter.running(step), stopping() as stop:
+            for batch in loader:
+                state, metrics = self.step(state, *self.cut(batch))
+                step += 1
+                waiting.append(metrics)
+                self.reporter.advance(step)
+                due = Due.at(training, step, stop())
+                if not due.anything:
+                    continue
+                progress = self.gather(progress, step, waiting)
+                waiting = []
+                if due.log:
+                    progress = self.report(state, progress, step)
+                scores = None
+                if due.evaluation:
+                    state, progress, scores = self.evaluate(state, progress, step)
+                over = due.stop or finished(progress, training, step)
+                best = scores is not None and progress.best_step == step
+                if due.save or best or over:
+                    self.checkpoints.save(step, state, progress.to_json(), scores)
+                self.reporter.lap()
+                if over:
+                    break
+            self.checkpoints.wait()
+        return state, progress
+
+    def cut(self, batch: Batch) -> tuple[Batch, Any]:
+        """A host's batch for its devices, with its rows' numbers."""
+        pieces = self.config.training.accumulate
+        return parallel.shard_batch(batch, self.devices.count, pieces)
+
+    def gather(self, progress: Progress, step: int, waiting: list) -> Progress:
+        """Fetch the metrics of the steps since the last time, in one wait.
+
+        Raises:
+            TrainingFailed: at the first step whose loss or gradient is not finite.
+        """
+        window = progress.window
+        first = step - len(waiting) + 1
+        for number, metrics in enumerate(jax.device_get(waiting), first):
+            if not metrics["finite"]:
+                self.checkpoints.wait()
+                raise TrainingFailed(self._not_finite(number, metrics))
+            window = add(window, metrics)
+        seconds = window["seconds"] + self.reporter.lap()
+        window = {**window, "seconds": seconds}
+        return dataclasses.replace(progress, batch=step, window=window)
+
+    def _not_finite(self, step: int, metrics: dict[str, Any]) -> str:
+        steps = self.checkpoints.steps()
+        folder = self.checkpoints.directory
+        kept = (
+            f"the last good checkpoint is {folder / str(steps[-1])}"
+            if steps
+            else ("there is no checkpoint yet")
+        )
+        return (
+            f"training stopped at step {step}: loss {float(metrics['loss'])}, gradient "
+            f"norm {float(metrics['grad_norm'])}; {kept}; in a new workdir, try a "
+            f"lower training.learning_rate, or a lower training.clip_norm"
+        )
+
+    def report(self, state: TrainState, progress: Progress, step: int) -> Progress:
+        """Tell about the steps since the last report, and begin a new window."""
+        training, window = self.config.training, progress.window
+        factor = optimizer.get_factor(state.opt_state)
+        rate = float(optimizer.learning_rate(training, step - 1, factor))
+        values = {"learning_rate": rate, "epoch": step / len(self.plan)}
+        pace = window["seconds"] / window["steps"]
+        left = (training.steps - step) * pace
+        self.reporter.train(step, means(window) | values, left)
+        return dataclasses.replace(progress, window={})
+
+    def evaluate(
+        self, state: TrainState, progress: Progress, step: int
+    ) -> tuple[TrainState, Progress, dict[str, float]]:
+        """Measure the development set; keeps count for patience and plateau."""
+        training, dev = self.config.training, self.data.dev
+        self.reporter.lap()
+        values = self.evaluator.loss(state.params, dev)
+        decoded = self.evaluator.decode(state.params, dev, training.eval_examples)
+        values |= decoded.metrics
+        progress = evaluated(progress, step, score(training.metric, values))
+        progress, decays = decayed(progress, training, values["loss"])
+        if decays:
+            factor = optimizer.get_factor(state.opt_state) * training.decay_factor
+            opt_state = optimizer.set_factor(state.opt_state, factor)
+            state = dataclasses.replace(state, opt_state=opt_state)
+        self.reporter.record(step, "dev", values | {"seconds": self.reporter.lap()})
+        self.reporter.evaluation(step, values, progress.best_step == step)
+        self.reporter.samples(decoded.samples[:SAMPLES])
+        return state, progress, values | {"score": score(training.metric, values)}
+
+
+@dataclass(frozen=True)
+class Due:
+    """What is to be done after a step."""
+
+    log: bool
+    evaluation: bool
+    save: bool
+    stop: bool
+
+    @property
+    def anything(self) -> bool:
+        """Whether the loop has to wait for the step's numbers."""
+        return self.log or self.evaluation or self.save or self.stop
+
+    @classmethod
+    def at(cls, training: configs.TrainingConfig, step: int, stop: bool) -> "Due":
+        """What the config asks for after a step; everything after the last one."""
+        last = step >= training.steps
+        evaluation = last or step % training.eval_every == 0
+        every = training.save_every
+        save = evaluation if every is None else last or step % every == 0
+        return cls(last or step % training.log_every == 0, evaluation, save, stop)

@@ -1,0 +1,185 @@
+"""The optimiser: a clipped gradient, its scaling, and a learning rate by schedule.
+
+Two tables are the extension points: `OPTIMIZERS` maps a name to the scaling of the
+gradient, `SCHEDULES` a name to the rate at an update. A new one is a function and a
+line.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from seq2seq_jax.config import TrainingConfig
+from seq2seq_jax.errors import choose
+from seq2seq_jax.types import Array, Params
+
+
+def is_matrix(params: Params) -> Params:
+    """True for the leaves that weight decay pulls to zero: matrices and embeddings.
+
+    Biases and other vectors hold offsets, not strengths of connections: pulling them to
+    zero (an LSTM's forget bias of 1 among them) only moves the model's operating point.
+    """
+    return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
+
+
+def _adam(config: TrainingConfig) -> optax.GradientTransformation:
+    """Kingma & Ba 2015; the paper's epsilon is 1e-8."""
+    epsilon = 1e-8 if config.epsilon is None else config.epsilon
+    return optax.scale_by_adam(config.beta1, config.beta2, epsilon)
+
+
+def _adamw(config: TrainingConfig) -> optax.GradientTransformation:
+    """Loshchilov & Hutter 2019: decay beside the gradient, scaled by the rate alone."""
+    decay = optax.add_decayed_weights(config.weight_decay, mask=is_matrix)
+    return optax.chain(_adam(config), decay)
+
+
+def _sgd(config: TrainingConfig) -> optax.GradientTransformation:
+    """Plain gradient descent, with momentum where it is above 0."""
+    return optax.trace(config.momentum) if config.momentum else optax.identity()
+
+
+def _adagrad(config: TrainingConfig) -> optax.GradientTransformation:
+    """Duchi et al. 2011, accumulators from 0.1 as See et al. 2017 train with."""
+    return optax.scale_by_rss(initial_accumulator_value=0.1)
+
+
+def _adadelta(config: TrainingConfig) -> optax.GradientTransformation:
+    """Zeiler 2012: rho 0.95 and epsilon 1e-6 (also in Bahdanau et al. 2014)."""
+    epsilon = 1e-6 if config.epsilon is None else config.epsilon
+    return optax.scale_by_adadelta(rho=0.95, eps=epsilon)
+
+
+OPTIMIZERS: dict[str, Callable[[TrainingConfig], optax.GradientTransformation]] = {
+    "adam": _adam,
+    "adamw": _adamw,
+    "sgd": _sgd,
+    "adagrad": _adagrad,
+    "adadelta": _adadelta,
+}
+
+# A schedule gives the share of the peak rate at update t = 1, 2, ...; warm-up comes on
+# top. t is a traced float32 scalar inside the step.
+
+
+def _constant(config: TrainingConfig, t: Array) -> Array:
+    """The peak rate throughout."""
+    return jnp.ones_like(t)
+
+
+def _inverse_sqrt(config: TrainingConfig, t: Array) -> Array:
+    """sqrt(w / max(t, w)) for w updates of warm-up: Vaswani et al. 2017."""
+    warmup = max(config.warmup_steps, 1)
+    return jnp.sqrt(warmup / jnp.maximum(t, warmup))
+
+
+def _cosine(config: TrainingConfig, t: Array) -> Array:
+    """Half a cosine down to `final_learning_rate`: Loshchilov & Hutter 2017."""
+    span = max(config.steps - config.warmup_steps, 1)
+    done = jnp.clip((t - config.warmup_steps) / span, 0.0, 1.0)
+    floor = config.final_learning_rate / config.learning_rate
+    return floor + (1.0 - floor) * 0.5 * (1.0 + jnp.cos(jnp.pi * done))
+
+
+def _halving(config: TrainingConfig, t: Array) -> Array:
+    """`decay_factor` once at `decay_start`, and again every `decay_every` updates.
+
+    Luong et al. 2015 and Sutskever et al. 2014 halve at fixed intervals after a start.
+    """
+    start = config.steps // 2 if config.decay_start is None else config.decay_start
+    every = config.decay_every or max(config.steps // 10, 1)
+    decays = jnp.maximum(jnp.floor((t - start) / every) + 1.0, 0.0)
+    return config.decay_factor**decays
+
+
+SCHEDULES: dict[str, Callable[[TrainingConfig, Array], Array]] = {
+    "constant": _constant,
+    "inverse_sqrt": _inverse_sqrt,
+    "cosine": _cosine,
+    "halving": _halving,
+    "plateau": _constant,  # its factor is set from outside: `set_factor`
+}
+
+
+class FactorState(NamedTuple):
+    """What the plateau schedule remembers: all decays so far, multiplied."""
+
+    factor: Array
+
+
+def scale_by_factor() -> optax.GradientTransformation:
+    """Multiply updates by a factor that lives in the state, for `set_factor` to change.
+
+    A leaf of the state, not an argument of the schedule: it is saved with the
+    checkpoint, and a change compiles nothing.
+    """
+
+    def init(params: Params) -> FactorState:
+        return FactorState(jnp.ones((), jnp.float32))
+
+    def update(updates, state, params=None):
+        return jax.tree.map(lambda u: u * state.factor, updates), state
+
+    return optax.GradientTransformation(init, update)
+
+
+def check(config: TrainingConfig) -> None:
+    """Refuse names that the tables do not have.
+
+    Raises:
+        InputError: naming the field, the choices and the nearest one.
+    """
+    choose(OPTIMIZERS, config.optimizer, "training.optimizer")
+    choose(SCHEDULES, config.schedule, "training.schedule")
+
+
+def learning_rate(config: TrainingConfig, step: Array | int, factor: float = 1.0):
+    """The rate of the update that takes the state from `step` to `step + 1`.
+
+    Warm-up is linear: update t of w uses the share t / w, so the first one is not lost.
+
+    Args:
+        config: the training section.
+        step: number of updates made before this one.
+        factor: the plateau schedule's decays so far (`get_factor`).
+
+    >>> warm = TrainingConfig(learning_rate=0.1, schedule="constant", warmup_steps=4)
+    >>> [round(float(learning_rate(warm, step)), 3) for step in (0, 1, 3, 100)]
+    [0.025, 0.05, 0.1, 0.1]
+    """
+    t = jnp.asarray(step, jnp.float32) + 1.0
+    warm = jnp.minimum(1.0, t / max(config.warmup_steps, 1))
+    share = SCHEDULES[config.schedule](config, t)
+    return config.learning_rate * warm * share * factor
+
+
+def make(config: TrainingConfig) -> optax.GradientTransformation:
+    """The whole chain: clip by global norm, scale, learning rate, plateau factor.
+
+    Raises:
+        InputError: an unknown optimiser or schedule.
+    """
+    check(config)
+    parts = [OPTIMIZERS[config.optimizer](config)]
+    if config.clip_norm is not None:
+        parts.insert(0, optax.clip_by_global_norm(config.clip_norm))
+    parts.append(optax.scale_by_learning_rate(lambda step: learning_rate(config, step)))
+    if config.schedule == "plateau":
+        parts.append(scale_by_factor())
+    return optax.chain(*parts)
+
+
+def get_factor(opt_state: optax.OptState) -> float:
+    """The plateau factor in an optimiser state; 1 where the schedule has none."""
+    return float(optax.tree_utils.tree_get(opt_state, "factor", 1.0))
+
+
+def set_factor(opt_state: optax.OptState, factor: float) -> optax.OptState:
+    """The optimiser state with another plateau factor, placed where the old one was."""
+    old = optax.tree_utils.tree_get(opt_state, "factor")
+    new = jax.device_put(jnp.asarray(factor, jnp.float32), old.sharding)
+    return optax.tree_utils.tree_set(opt_state, factor=new)

@@ -1,0 +1,105 @@
+"""Map a pure step over the local devices, and place state and batches on them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from seq2seq_jax.training.step import AXIS
+from seq2seq_jax.types import Batch
+
+
+@dataclass(frozen=True)
+class Devices:
+    """The devices of this process, in the order in which they get a batch's rows."""
+
+    devices: tuple[jax.Device, ...]
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self.devices)
+
+    @property
+    def replicated(self) -> NamedSharding:
+        """The placement of what all of them hold whole: the state."""
+        mesh = Mesh(np.array(self.devices), (AXIS,))
+        return NamedSharding(mesh, PartitionSpec())
+
+
+def local(devices: Sequence[jax.Device] | None = None) -> Devices:
+    """The given devices, or all of this process."""
+    return Devices(tuple(devices or jax.local_devices()))
+
+
+def place(tree: Any, devices: Devices) -> Any:
+    """Copy a tree of arrays to every device, where a mapped step leaves its results.
+
+    A state that lies elsewhere makes the second call of a step compile again. The copy
+    shares no memory with the original, so that donating it leaves the original whole.
+    """
+    return jax.device_put(jax.tree.map(jnp.copy, tree), devices.replicated)
+
+
+def shard_batch(
+    batch: Batch, devices: int, pieces: int = 1
+) -> tuple[Batch, np.ndarray]:
+    """Cut a host's batch for its devices: `[B, ...]` -> `[devices, B', ...]`.
+
+    Rows are filled up with empty ones (all masks false, so they weigh nothing) to a
+    multiple of `devices * pieces`.
+
+    Returns:
+        The batch, and `[devices, B']` int32 row numbers; the rows of process p come
+        after those of the processes before it.
+
+    >>> ids, mask = np.ones((3, 2), np.int32), np.ones((3, 2), bool)
+    >>> cut, rows = shard_batch(Batch(ids, mask, ids, ids, mask), devices=2)
+    >>> cut.source.shape, rows.tolist(), cut.target_mask[1].tolist()
+    ((2, 2, 2), [[0, 1], [2, 3]], [[True, True], [False, False]])
+    """
+    count = batch.target_mask.shape[0]
+    total = -(-count // (devices * pieces)) * devices * pieces
+
+    def cut(leaf: np.ndarray) -> np.ndarray:
+        fill = np.zeros((total - count, *leaf.shape[1:]), leaf.dtype)
+        whole = np.concatenate([leaf, fill]) if total > count else leaf
+        return whole.reshape(devices, total // devices, *leaf.shape[1:])
+
+    rows = np.arange(total, dtype=np.int32) + jax.process_index() * count
+    return jax.tree.map(cut, batch), rows.reshape(devices, -1)
+
+
+def mapped(
+    step: Callable, devices: Devices, in_axes: tuple, out_axes: Any, donate: tuple = ()
+) -> Callable:
+    """`jax.pmap` of a step over the devices; on the CPU one call is in flight at most.
+
+    With several host devices the collectives of calls still in flight can wait for each
+    other for ever (jax before 0.12), so the CPU waits for the results of each call.
+    """
+    run = jax.pmap(
+        step,
+        axis_name=AXIS,
+        in_axes=in_axes,
+        out_axes=out_axes,
+        devices=devices.devices,
+        donate_argnums=donate,
+    )
+    if devices.devices[0].platform != "cpu":
+        return run
+    return lambda *args: jax.block_until_ready(run(*args))
+
+
+def mapped_train_step(step: Callable, devices: Devices) -> Callable:
+    """Map `(state, batch, rows) -> (state, metrics)`; the given state is used up."""
+    return mapped(step, devices, (None, 0, 0), (None, None), donate=(0,))
+
+
+def mapped_eval_step(step: Callable, devices: Devices) -> Callable:
+    """Map `(params, batch) -> Sums`."""
+    return mapped(step, devices, (None, 0), None)

@@ -1,0 +1,120 @@
+"""The report at the end of a training: the best checkpoint, measured and shown."""
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seq2seq_jax.training import parallel, workdirs
+from seq2seq_jax.training.evaluate import TITLES
+from seq2seq_jax.types import Params
+
+if TYPE_CHECKING:
+    from seq2seq_jax.training.loop import Run
+
+RESUME = 75  # sysexits.h EX_TEMPFAIL: "the user is invited to retry"
+SAMPLES = 10
+READABLE = 24  # pieces a side of an alignment that a person still reads
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a training ended.
+
+    Attributes:
+        status: `done`, `stopped early`, `already done`, `already stopped early` or
+            `interrupted`.
+        step: updates made.
+        best_step: the step of the checkpoint that was measured.
+        metrics: by split (`dev`, `test`), the values by name.
+        samples: source, reference and hypothesis of a few test sequences.
+        alignment: path of the heat map, inside the workdir; None without attention.
+    """
+
+    status: str
+    step: int
+    best_step: int
+    metrics: dict[str, dict[str, float]] = field(default_factory=dict)
+    samples: list[dict[str, str]] = field(default_factory=list)
+    alignment: str | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """The process's: 0, or 75 where the same command goes on."""
+        return RESUME if self.status == "interrupted" else 0
+
+
+def make_report(
+    run: "Run", status: str, like: Params, step: int, *, again: bool
+) -> Report:
+    """Measure the best checkpoint on development and test set, and tell the results.
+
+    They are kept in `results.json`: a finished run is measured once, unless `again`
+    says that something it depends on has changed.
+    """
+    path = run.workdir / "results.json"
+    report = load_report(path)
+    if again or report is None or report.step != step:
+        report = measure_best(run, like, step)
+        values = dataclasses.asdict(report) | {"status": status}
+        workdirs.write(path, json.dumps(values, indent=2) + "\n")
+    report = dataclasses.replace(report, status=status)
+    tell(run, report)
+    return report
+
+
+def load_report(path: Path) -> Report | None:
+    """What `results.json` holds; None where it is not there or not readable."""
+    try:
+        return Report(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def measure_best(run: "Run", like: Params, step: int) -> Report:
+    """Evaluate the best checkpoint on whole corpora, and draw where it looks."""
+    best_step, params = run.checkpoints.load_params("best", like)
+    params = parallel.place(params, run.devices)
+    metrics, decoded = {}, None
+    for split in ("dev", "test"):
+        corpus = getattr(run.data, split)
+        if corpus is not None:
+            decoded = run.evaluator.decode(params, corpus, alignments=True)
+            metrics[split] = run.evaluator.loss(params, corpus) | decoded.metrics
+    assert decoded is not None
+    shown = list(range(0, len(decoded.samples), -(-len(decoded.samples) // SAMPLES)))
+    samples = [decoded.samples[i] for i in shown]
+    path = draw_alignment(run, [decoded.hypotheses[i] for i in shown])
+    return Report("done", step, best_step, metrics, samples, path)
+
+
+def draw_alignment(run: "Run", hypotheses: list[Any]) -> str | None:
+    """A heat map of the longest of some hypotheses that a person can read."""
+    if run.config.model.attention == "none":
+        return None  # nowhere to look
+    from seq2seq_jax.plots import heatmap  # matplotlib
+
+    def longest(hypothesis: Any) -> tuple[bool, int]:
+        sides = len(hypothesis.pieces), len(hypothesis.source_pieces)
+        return max(sides) <= READABLE, min(sides)
+
+    best = max(hypotheses, key=longest)
+    if not best.pieces:
+        return None
+    path = run.workdir / "alignment.png"
+    heatmap.draw(best.alignment, best.source_pieces, best.pieces, path)
+    return path.name
+
+
+def tell(run: "Run", report: Report) -> None:
+    """Log the table of results, the samples and the heat map's path."""
+    run.reporter.results(report.metrics, TITLES)
+    run.reporter.samples(report.samples)
+    run.reporter.log(
+        f"measured: checkpoint {report.best_step}, the best by "
+        f"{run.config.training.metric}; results in "
+        f"{run.workdir / 'results.json'}"
+    )
+    if report.alignment is not None:
+        run.reporter.log(f"alignment: {run.workdir / report.alignment}")

@@ -1,0 +1,154 @@
+"""One update and one evaluation, as pure functions of a device's share of a batch.
+
+The same body runs under `jax.pmap` and under `jit(shard_map)`, on one device or many:
+sums are added over the mesh axis `AXIS` and divided once, so the number of devices and
+the way padding is spread over them change nothing but rounding. No model is imported: a
+`LossFn` is all that a step needs to know.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+
+from seq2seq_jax.types import Array, Batch, Params, Sums, TrainState
+
+AXIS = "data"  # the mesh axis over which a batch's rows are spread
+
+LossFn = Callable[[Params, Batch, Any], Sums]  # (params, batch, key per row or None)
+
+
+def init_state(
+    key: Array, params: Params, tx: optax.GradientTransformation
+) -> TrainState:
+    """The state before the first update.
+
+    >>> import jax
+    >>> state = init_state(jax.random.key(0), {"w": jnp.ones(2)}, optax.sgd(0.1))
+    >>> int(state.step)
+    0
+    """
+    return TrainState(jnp.zeros((), jnp.int32), params, tx.init(params), key)
+
+
+def row_keys(key: Array, step: Array, rows: Array) -> Array:
+    """One key for each row of a batch, from the row's number in the whole batch.
+
+    A row's noise then depends on the seed, the step and the row alone, not on which
+    device or which piece of the batch works it off.
+
+    Args:
+        key: the training's typed key.
+        step: number of updates made.
+        rows: `[B]` int32, row numbers in the batch of all devices.
+
+    Returns:
+        `[B]` typed keys.
+    """
+    return jax.vmap(jax.random.fold_in, (None, 0))(jax.random.fold_in(key, step), rows)
+
+
+def _gradients(
+    loss: LossFn, params: Params, batch: Batch, keys: Array
+) -> tuple[Sums, Params]:
+    """The sums of some rows, and the gradient of their summed loss."""
+
+    def summed(params: Params) -> tuple[Array, Sums]:
+        sums = loss(params, batch, keys)
+        return sums.loss, sums
+
+    (_, sums), grads = jax.value_and_grad(summed, has_aux=True)(params)
+    return sums, grads
+
+
+def _accumulated(
+    loss: LossFn, params: Params, batch: Batch, keys: Array, pieces: int
+) -> tuple[Sums, Params]:
+    """`_gradients`, the rows worked off in `pieces` equal pieces one after another."""
+    if pieces == 1:
+        return _gradients(loss, params, batch, keys)
+    cut = jax.tree.map(
+        lambda leaf: leaf.reshape(pieces, -1, *leaf.shape[1:]), (batch, keys)
+    )
+    first = jax.tree.map(lambda leaf: leaf[0], cut)
+    shapes = jax.eval_shape(lambda args: _gradients(loss, params, *args), first)
+    # Zeros made from the batch: under shard_map they must vary over devices like it.
+    zeros = jax.tree.map(
+        lambda leaf: jnp.zeros_like(batch.target_mask, leaf.dtype, shape=leaf.shape),
+        shapes,
+    )
+
+    def add(total, piece):
+        return jax.tree.map(jnp.add, total, _gradients(loss, params, *piece)), None
+
+    return lax.scan(add, zeros, cut)[0]
+
+
+def _counts(batch: Batch) -> dict[str, Array]:
+    """Real and all positions of both sides, for the share of padding."""
+    masks = (batch.source_mask, batch.target_mask)
+    ones = tuple(jnp.ones_like(mask) for mask in masks)
+    source, target = (jnp.sum(mask, dtype=jnp.float32) for mask in masks)
+    all_source, all_target = (jnp.sum(one, dtype=jnp.float32) for one in ones)
+    return {"real": source + target, "cells": all_source + all_target}
+
+
+def train_step(
+    loss: LossFn,
+    tx: optax.GradientTransformation,
+    state: TrainState,
+    batch: Batch,
+    rows: Array,
+    *,
+    accumulate: int = 1,
+) -> tuple[TrainState, dict[str, Array]]:
+    """One update by a batch of which this device holds some rows.
+
+    gradient = psum(d loss_sum / d params) / psum(weight): the mean over the target
+    tokens of all devices, whatever share of them each device has. An update whose loss
+    or gradient is not finite is not made: the state comes back as it was, `finite` is
+    false.
+
+    Args:
+        loss: the model's `(params, batch, keys) -> Sums`.
+        tx: the optimiser.
+        state: the same on every device.
+        batch: this device's `[B, ...]` rows; B a multiple of `accumulate`.
+        rows: `[B]` int32, the rows' numbers in the batch of all devices.
+        accumulate: pieces that the rows are worked off in.
+
+    Returns:
+        The new state, and scalars that are the same on every device: the sums `loss`,
+        `nll`, `correct`, `weight`, `real` and `cells` (positions of both sides), the
+        `grad_norm` before clipping, and `finite`.
+    """
+    # Without the cast, shard_map would add up the gradients of replicated parameters by
+    # itself and the psum below would do it again; under pmap it changes nothing.
+    params = lax.pcast(state.params, AXIS, to="varying")
+    keys = row_keys(state.key, state.step, rows)
+    local = (*_accumulated(loss, params, batch, keys, accumulate), _counts(batch))
+    sums, grads, counts = lax.psum(local, AXIS)
+    grads = jax.tree.map(lambda grad: grad / jnp.maximum(sums.weight, 1), grads)
+    norm = optax.tree.norm(grads)
+    finite = jnp.isfinite(sums.loss) & jnp.isfinite(norm)
+    new_state = lax.cond(finite, lambda: _update(tx, state, grads), lambda: state)
+    metrics = {"loss": sums.loss, "nll": sums.nll, "correct": sums.correct}
+    metrics |= {"weight": sums.weight, "grad_norm": norm, "finite": finite, **counts}
+    return new_state, metrics
+
+
+def _update(
+    tx: optax.GradientTransformation, state: TrainState, grads: Params
+) -> TrainState:
+    """The state one optimiser step on."""
+    updates, opt_state = tx.update(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    return state.replace(step=state.step + 1, params=params, opt_state=opt_state)  # type: ignore[attr-defined]
+
+
+def eval_step(loss: LossFn, params: Params, batch: Batch) -> Sums:
+    """The sums of a batch of which this device holds some rows, without noise."""
+    return lax.psum(loss(params, batch, None), AXIS)

@@ -1,0 +1,100 @@
+"""Whose a workdir is: the config that it was begun with, and what may change later."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from seq2seq_jax import config as configs
+from seq2seq_jax.config import Config
+from seq2seq_jax.errors import InputError
+
+# What a resumed run may change: how long, how often and how much is looked at and kept,
+# where things lie. Everything else decides what is learnt or what "best" means.
+RESUMABLE = (
+    "data.data_dir",
+    "data.test_source",
+    "data.test_target",
+    "data.test_tsv",
+    "data.test_split",
+    "training.steps",
+    "training.accumulate",
+    "training.log_every",
+    "training.eval_every",
+    "training.patience",
+    "training.eval_examples",
+    "training.eval_beam_size",
+    "training.save_every",
+    "training.keep_last",
+    "training.keep_best",
+    "training.prefetch",
+)
+
+
+def admit(config: Config, workdir: Path) -> list[str]:
+    """Compare a config with the one that the workdir was begun with.
+
+    Returns:
+        What differs, all of it allowed.
+
+    Raises:
+        InputError: it is the workdir of another config, saying what differs.
+    """
+    path = workdir / "config.json"
+    if not path.exists():
+        if (workdir / "checkpoints").exists():
+            raise InputError(
+                f"{workdir} has checkpoints but no config.json: put it back, or name "
+                f"another --workdir"
+            )
+        return []
+    changed = configs.differences(configs.load(path), config)
+    refused = [line for line in changed if line.split(":")[0] not in RESUMABLE]
+    if refused:
+        raise InputError(
+            f"{workdir} was begun with another config ({'; '.join(refused)}): name "
+            f"another --workdir, or take these back to resume"
+        )
+    return changed
+
+
+@contextlib.contextmanager
+def claimed(config: Config, workdir: Path) -> Iterator[None]:
+    """Write the config while the data is prepared; a failure leaves a new workdir new.
+
+    Without a config beside them, tokenisers trained for one config would be taken for
+    those of the next.
+    """
+    fresh = not (workdir / "config.json").exists()
+    tokenizers = workdir / "tokenizers"
+    had_tokenizers = tokenizers.exists()
+    write(workdir / "config.json", configs.to_json(config))
+    try:
+        yield
+    except BaseException:
+        if fresh:
+            (workdir / "config.json").unlink(missing_ok=True)
+            if not had_tokenizers:
+                shutil.rmtree(tokenizers, ignore_errors=True)
+            with contextlib.suppress(OSError):  # whatever else is there stays there
+                workdir.rmdir()
+        raise
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file so that it is there whole or not at all.
+
+    Raises:
+        InputError: the folder or the file cannot be written.
+    """
+    new = path.with_name(f".{path.name}.new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new.write_text(text, encoding="utf-8")
+        os.replace(new, path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            new.unlink(missing_ok=True)

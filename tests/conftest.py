@@ -1,0 +1,72 @@
+"""One cache of compiled programs for all tests, and a tiny corpus to train on."""
+
+import os
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+# Set before anything imports jax; processes that tests start inherit it.
+CACHE = Path(__file__).resolve().parent.parent / ".pytest_cache" / "xla"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
+from seq2seq_jax.config import (  # noqa: E402
+    Config,
+    DataConfig,
+    ModelConfig,
+    TrainingConfig,
+)
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of `train.tsv`, `dev.tsv`, `test.tsv`: short words, and reversed."""
+    folder = tmp_path_factory.mktemp("corpus")
+    draw = random.Random(0)
+    for name, count in (("train", 90), ("dev", 12), ("test", 8)):
+        words = [
+            "".join(draw.choices("abcd", k=draw.randint(1, 7))) for _ in range(count)
+        ]
+        text = "".join(f"{word}\t{word[::-1]}\n" for word in words)
+        (folder / f"{name}.tsv").write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny(corpus: Path) -> Callable[..., Config]:
+    """Make the config of a training that takes a second; keywords change `training`."""
+
+    def make(buckets: int = 2, **training: object) -> Config:
+        data = DataConfig(
+            train_tsv=str(corpus / "train.tsv"),
+            dev_tsv=str(corpus / "dev.tsv"),
+            test_tsv=str(corpus / "test.tsv"),
+            source_tokenizer="char",
+            target_tokenizer="char",
+            max_length=9,
+            buckets=buckets,
+        )
+        model = ModelConfig(
+            cell="gru",
+            hidden_size=8,
+            embedding_size=6,
+            bidirectional=False,
+            input_feeding=False,
+            attention="dot",
+            bridge="pass",
+        )
+        values = {
+            "steps": 12,
+            "batch_tokens": 99,
+            "learning_rate": 0.01,
+            "warmup_steps": 4,
+            "log_every": 3,
+            "eval_every": 6,
+            "prefetch": 2,
+        }
+        return Config(data, model, TrainingConfig(**values | training))  # type: ignore[arg-type]
+
+    return make

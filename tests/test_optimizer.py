@@ -1,0 +1,161 @@
+"""Laws of the optimisers and schedules, over every entry of both tables."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from seq2seq_jax.config import TrainingConfig
+from seq2seq_jax.errors import InputError
+from seq2seq_jax.training import optimizer
+
+PLAIN = TrainingConfig(
+    steps=100, learning_rate=0.1, schedule="constant", warmup_steps=0, clip_norm=None
+)
+
+
+def rate(config, update):
+    """The rate of update 1, 2, ..."""
+    return float(optimizer.learning_rate(config, update - 1))
+
+
+def one_update(config, params, grads):
+    tx = optimizer.make(config)
+    updates, _ = tx.update(grads, tx.init(params), params)
+    return optax.apply_updates(params, updates)
+
+
+@pytest.mark.parametrize("name", optimizer.SCHEDULES)
+def test_warm_up_is_linear_and_ends_at_the_peak(name):
+    config = replace(PLAIN, schedule=name, warmup_steps=10)
+    rates = [rate(config, t) for t in range(1, 11)]
+    np.testing.assert_allclose(rates, 0.1 * np.arange(1, 11) / 10, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", optimizer.SCHEDULES)
+def test_a_rate_is_never_negative_nor_above_the_peak(name):
+    config = replace(PLAIN, schedule=name, warmup_steps=3)
+    rates = [rate(config, t) for t in (*range(1, 101), 10**6)]
+    assert all(0 <= value <= 0.1 * (1 + 1e-6) for value in rates)
+
+
+def test_inverse_sqrt_falls_with_the_root_of_the_update():
+    config = replace(PLAIN, schedule="inverse_sqrt", warmup_steps=16)
+    assert rate(config, 64) == pytest.approx(0.05)
+    assert rate(config, 1600) == pytest.approx(0.01)
+
+
+def test_cosine_ends_at_the_final_rate():
+    config = replace(PLAIN, schedule="cosine", final_learning_rate=0.02)
+    assert rate(config, 50) == pytest.approx((0.1 + 0.02) / 2)
+    assert rate(config, 100) == pytest.approx(0.02)
+    assert rate(config, 200) == pytest.approx(0.02)
+
+
+def test_halving_starts_half_way_and_goes_on_every_tenth():
+    config = replace(PLAIN, schedule="halving")
+    assert [rate(config, t) for t in (49, 50, 59, 60, 100)] == pytest.approx(
+        [0.1, 0.05, 0.05, 0.025, 0.1 / 2**6]
+    )
+
+
+def test_halving_can_be_placed():
+    config = replace(
+        PLAIN, schedule="halving", decay_start=5, decay_every=2, decay_factor=0.1
+    )
+    assert [rate(config, t) for t in (4, 5, 6, 7)] == pytest.approx(
+        [0.1, 0.01, 0.01, 0.001]
+    )
+
+
+@pytest.mark.parametrize("schedule", optimizer.SCHEDULES)
+def test_the_chain_uses_the_rate_that_is_reported(schedule):
+    config = replace(PLAIN, optimizer="sgd", schedule=schedule, warmup_steps=3)
+    tx = optimizer.make(config)
+    params = {"w": jnp.zeros(())}
+    state = tx.init(params)
+    for step in range(6):
+        updates, state = tx.update({"w": jnp.ones(())}, state, params)
+        expected = -optimizer.learning_rate(config, step)
+        assert float(updates["w"]) == pytest.approx(float(expected), rel=1e-6)
+
+
+@pytest.mark.parametrize("name", optimizer.OPTIMIZERS)
+def test_every_optimizer_goes_downhill(name):
+    config = replace(PLAIN, optimizer=name, learning_rate=0.5, clip_norm=5.0)
+    tx = optimizer.make(config)
+    params = {"w": jnp.full((2, 2), 3.0), "b": jnp.full((2,), -3.0)}
+
+    def loss(params):
+        return sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(params))
+
+    @jax.jit
+    def update(params, state):
+        updates, state = tx.update(jax.grad(loss)(params), state, params)
+        return optax.apply_updates(params, updates), state
+
+    state, before = tx.init(params), loss(params)
+    for _ in range(20):
+        params, state = update(params, state)
+    assert loss(params) < before
+
+
+def test_sgd_is_the_rate_times_the_gradient():
+    config = replace(PLAIN, optimizer="sgd")
+    after = one_update(config, {"w": jnp.ones(3)}, {"w": jnp.array([1.0, 2.0, -3.0])})
+    np.testing.assert_allclose(after["w"], [0.9, 0.8, 1.3], rtol=1e-6)
+
+
+def test_clipping_scales_all_gradients_by_the_global_norm():
+    config = replace(PLAIN, optimizer="sgd", clip_norm=1.0)
+    zeros = {"a": jnp.zeros(1), "b": jnp.zeros(1)}
+    after = one_update(config, zeros, {"a": jnp.array([3.0]), "b": jnp.array([4.0])})
+    np.testing.assert_allclose(
+        [after["a"][0], after["b"][0]], [-0.06, -0.08], rtol=1e-6
+    )
+
+
+def test_adamw_pulls_matrices_to_zero_and_leaves_vectors():
+    config = replace(PLAIN, optimizer="adamw", weight_decay=0.5)
+    ones = {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}
+    after = one_update(config, ones, jax.tree.map(jnp.zeros_like, ones))
+    np.testing.assert_allclose(after["kernel"], 0.95, rtol=1e-6)
+    np.testing.assert_array_equal(after["bias"], 1.0)
+
+
+def test_epsilon_replaces_the_paper_s():
+    grads, ones = {"w": jnp.ones(1)}, {"w": jnp.ones(1)}
+    adam = one_update(replace(PLAIN, optimizer="adam", epsilon=1.0), ones, grads)
+    np.testing.assert_allclose(adam["w"], 1 - 0.1 * 0.5, rtol=1e-6)
+    delta = replace(PLAIN, optimizer="adadelta", learning_rate=1.0)
+    np.testing.assert_allclose(
+        one_update(delta, ones, grads)["w"], 1 - 1e-3 / np.sqrt(0.05 + 1e-6), rtol=1e-5
+    )
+
+
+def test_the_plateau_factor_scales_updates_and_is_read_back():
+    config = replace(PLAIN, optimizer="sgd", schedule="plateau")
+    tx, params = optimizer.make(config), {"w": jnp.zeros(())}
+    state = tx.init(params)
+    assert optimizer.get_factor(state) == 1.0
+    changed = optimizer.set_factor(state, 0.25)
+    assert jax.tree.structure(changed) == jax.tree.structure(state)
+    updates, _ = tx.update({"w": jnp.ones(())}, changed, params)
+    assert float(updates["w"]) == pytest.approx(-0.025)
+    assert optimizer.get_factor(changed) == 0.25
+
+
+def test_other_schedules_have_the_factor_one():
+    tx = optimizer.make(PLAIN)
+    assert optimizer.get_factor(tx.init({"w": jnp.zeros(())})) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("field", "name"), [("optimizer", "adm"), ("schedule", "cosin")]
+)
+def test_an_unknown_name_is_refused_with_the_nearest(field, name):
+    with pytest.raises(InputError, match=rf"training\.{field}.*did you mean"):
+        optimizer.check(replace(PLAIN, **{field: name}))

@@ -1,0 +1,292 @@
+"""Laws of greedy and beam search, on step functions that a test can see through."""
+
+import functools
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from seq2seq_jax.inference.penalties import average_penalty, gnmt_penalty
+from seq2seq_jax.inference.search import beam_search, greedy_search
+from seq2seq_jax.inference.topk import top_k
+from seq2seq_jax.types import BOS, EOS, PAD, UNK
+
+VOCAB, HIDDEN, SOURCE = 12, 6, 5
+PENALTIES = [("gnmt", 0.0), ("gnmt", 1.0), ("gnmt", -1.0), ("average", 1.0)]
+KINDS = {"gnmt": gnmt_penalty, "average": average_penalty}
+
+
+def toy(seed, rows, vocab=VOCAB, sharpness=3.0, end=0.0):
+    """A small random RNN: its parameters, and a first state for each row."""
+    rng = np.random.default_rng(seed)
+    sizes = {"embed": (vocab, HIDDEN), "recur": (HIDDEN, HIDDEN)}
+    sizes |= {"out": (HIDDEN, vocab), "look": (HIDDEN, SOURCE)}
+    params = {name: rng.normal(size=size) for name, size in sizes.items()}
+    params["out"] *= sharpness
+    params["bias"] = np.where(np.arange(vocab) == EOS, end, 0.0)
+    state = rng.normal(size=(rows, HIDDEN))
+    return jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), (params, state))
+
+
+def rnn(params, state, tokens):
+    # Sums of products, not matmuls: bit for bit the same for any number of rows.
+    recurrent = (state[..., None] * params["recur"]).sum(-2)
+    state = jnp.tanh(params["embed"][tokens] + recurrent)
+    logits = (state[..., None] * params["out"]).sum(-2) + params["bias"]
+    weights = jax.nn.softmax((state[..., None] * params["look"]).sum(-2))
+    return state, jax.nn.log_softmax(logits), weights
+
+
+def search(step, params, state, limits, size=None, penalty=("gnmt", 0.0), **options):
+    """Beam search, greedy where `size` is None."""
+    kind, alpha = penalty
+    options["length_penalty"] = KINDS[kind](alpha)
+    step = functools.partial(step, params)
+    if size is None:
+        return greedy_search(step, state, jnp.asarray(limits), **options)
+    return beam_search(step, state, jnp.asarray(limits), beam_size=size, **options)
+
+
+@functools.partial(
+    jax.jit,
+    static_argnames=("step", "size", "kind", "max_length", "n_best", "forbidden"),
+)
+def compiled(step, params, state, limits, size, kind, alpha, **options):
+    return search(step, params, state, limits, size, (kind, alpha), **options)
+
+
+def find(params, state, limits, size=None, penalty=("gnmt", 0.0), step=rnn, **options):
+    """`search` in jit, as NumPy arrays; tests that share shapes share its programs."""
+    limits = np.asarray(limits, np.int32)
+    found = compiled(step, params, state, limits, size, *penalty, **options)
+    return jax.tree.map(np.asarray, found)
+
+
+def same(a, b):
+    jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+def follow(params, state, tokens):
+    """Log-probabilities `[N, T]` and weights of sequences `[N, T]`, token by token."""
+    state = jnp.broadcast_to(state, (len(tokens), HIDDEN))
+    last, log_probs, looks = jnp.full(len(tokens), BOS), [], []
+    for token in np.asarray(tokens).T:
+        state, log_prob, weights = rnn(params, state, last)
+        log_probs.append(np.asarray(log_prob)[np.arange(len(token)), token])
+        looks.append(np.asarray(weights))
+        last = jnp.asarray(token)
+    return np.stack(log_probs, 1), np.stack(looks, 1)
+
+
+def divisor(penalty, length):
+    kind, alpha = penalty
+    return ((5 + length) / 6) ** alpha if kind == "gnmt" else length**alpha
+
+
+def brute_force(params, state, limit, vocab, penalty):
+    """`(score, tokens)` of every sequence of at most `limit` tokens, best first."""
+    said = [v for v in range(vocab) if v not in (PAD, BOS, EOS)]
+    found = []
+    for length in range(1, limit + 1):
+        all_tokens = [
+            (*tokens, EOS) for tokens in itertools.product(said, repeat=length - 1)
+        ]
+        totals = follow(params, state, all_tokens)[0].sum(1)
+        scores = totals / divisor(penalty, length)
+        found += zip(scores.tolist(), all_tokens, strict=True)
+    return sorted(found, key=lambda item: -item[0])
+
+
+@pytest.mark.parametrize("penalty", PENALTIES)
+def test_greedy_is_a_beam_of_one(penalty):
+    for seed, end in enumerate([-2.0, 0.0, 2.0, 4.0, 6.0]):
+        params, state = toy(seed, 8, end=end)
+        limits = [0, 1, 2, 5, 9, 9, 30, 9]
+        one = find(params, state, limits, 1, penalty, max_length=9)
+        same(one, find(params, state, limits, None, penalty, max_length=9))
+        assert (one.lengths[:, 0] <= np.minimum(limits, 9)).all()
+
+
+def test_greedy_takes_the_most_probable_token_and_stops_at_the_first_end():
+    params, state = toy(3, 10, end=4.0)
+    found = find(params, state, [9] * 10, 1, max_length=9)
+    assert len(set(found.lengths[:, 0].tolist())) > 2
+    for row in range(10):
+        now, last, said = state[row], BOS, []
+        while last != EOS:
+            now, log_probs, _ = rnn(params, now, last)
+            log_probs = log_probs.at[jnp.array([PAD, BOS])].set(-jnp.inf)
+            last = EOS if len(said) == 8 else int(jnp.argmax(log_probs))
+            said.append(last)
+        assert found.lengths[row, 0] == len(said)
+        assert found.tokens[row, 0, : len(said) - 1].tolist() == said[:-1]
+
+
+@pytest.mark.parametrize("penalty", PENALTIES)
+def test_a_beam_of_full_width_is_brute_force(penalty):
+    params, state = toy(7, 3, vocab=6, sharpness=1.0)
+    limits = [1, 3, 4]
+    options = {"max_length": 4, "n_best": 60}
+    found = find(params, state, limits, 6**3, penalty, **options)
+    for row, limit in enumerate(limits):
+        truth = brute_force(params, state[row], limit, 6, penalty)
+        assert (found.lengths[row] > 0).sum() == min(60, len(truth))
+        for i, (score, tokens) in enumerate(truth[:60]):
+            length = found.lengths[row, i]
+            assert (*found.tokens[row, i, : length - 1], EOS) == tokens
+            np.testing.assert_allclose(found.scores[row, i], score, rtol=1e-5)
+
+
+@pytest.mark.parametrize("penalty", PENALTIES)
+def test_the_first_n_do_not_depend_on_n(penalty):
+    limits = [3, 12, 7, 12, 12, 1, 12, 12]
+    for seed, end in enumerate([-1.0, 2.0, 4.0]):
+        params, state = toy(seed, 8, end=end)
+        args = (params, state, limits, 5, penalty)
+        most = find(*args, n_best=5, max_length=12)
+        assert (most.scores[:, 1:] <= most.scores[:, :-1]).all()
+        for n in (1, 3):
+            less = find(*args, n_best=n, max_length=12)
+            same(less, jax.tree.map(lambda x, n=n: x[:, :n], most))
+
+
+def test_stopping_early_saves_steps():
+    params, state = toy(5, 6, end=5.0)
+    seen = []
+
+    def counted(params, state, tokens):
+        jax.debug.callback(lambda: seen.append(1))
+        return rnn(params, state, tokens)
+
+    steps = []
+    for n in (1, 4):
+        seen.clear()
+        find(params, state, [40] * 6, 4, step=counted, max_length=40, n_best=n)
+        jax.effects_barrier()
+        steps.append(len(seen))
+    assert 1 < steps[0] < steps[1] < 40
+
+
+def test_a_row_does_not_depend_on_the_others_or_on_the_size_of_the_results():
+    params, state = toy(13, 6)
+    limits = [4, 1, 10, 7, 0, 10]
+    options = {"size": 3, "n_best": 3, "penalty": ("gnmt", 1.0)}
+    whole = find(params, state, limits, max_length=10, **options)
+    assert (whole.lengths <= np.array(limits)[:, None]).all()
+    for row, limit in enumerate(limits):
+        alone = find(params, state[row, None], [limit], max_length=15, **options)
+        alone = alone.replace(
+            tokens=alone.tokens[:, :, :10], alignments=alone.alignments[:, :, :10]
+        )
+        same(alone, jax.tree.map(lambda x, row=row: x[row, None], whole))
+
+
+@pytest.mark.parametrize("size", [None, 4])
+def test_scores_and_alignments_are_those_of_the_tokens(size):
+    params, state = toy(17, 4)
+    penalty, n = ("gnmt", 0.7), {"n_best": size} if size else {}
+    found = find(params, state, [9, 3, 9, 6], size, penalty, max_length=9, **n)
+    for row, i in itertools.product(range(4), range(size or 1)):
+        length = found.lengths[row, i]
+        tokens = [*found.tokens[row, i, : length - 1], EOS]
+        log_probs, looks = follow(params, state[row], [tokens])
+        total = log_probs.sum()
+        np.testing.assert_allclose(found.log_probs[row, i], total, rtol=1e-5)
+        score = total / divisor(penalty, length)
+        np.testing.assert_allclose(found.scores[row, i], score, rtol=1e-5)
+        np.testing.assert_allclose(found.alignments[row, i, :length], looks[0], 1e-5)
+        assert (found.alignments[row, i, length:] == 0).all()
+        assert (found.tokens[row, i, length - 1 :] == PAD).all()
+
+
+def spell(params, state, tokens):
+    """The toy with weights that spell the history of its hypothesis."""
+    inner, history, time = state
+    inner, log_probs, _ = rnn(params, inner, tokens)
+    now = jnp.arange(history.shape[-1]) == time[..., None]
+    history = jnp.where(now, tokens[..., None], history)
+    return (inner, history, time + 1), log_probs, history.astype(jnp.float32)
+
+
+def test_alignments_follow_the_ancestry():
+    params, state = toy(19, 5, sharpness=2.0)
+    state = (state, jnp.zeros((5, 8), jnp.int32), jnp.zeros(5, jnp.int32))
+    found = find(params, state, [8] * 5, 4, step=spell, n_best=4, max_length=8)
+    assert len({tuple(x) for x in found.tokens[0]}) == 4
+    for row, i in itertools.product(range(5), range(4)):
+        read = [BOS, *found.tokens[row, i]]
+        for time in range(found.lengths[row, i]):
+            heard = found.alignments[row, i, time]
+            assert heard[: time + 1].tolist() == read[: time + 1]
+            assert not heard[time + 1 :].any()
+
+
+def test_what_is_forbidden_is_never_said():
+    params, state = toy(23, 20)
+    usual, more = (PAD, BOS), (PAD, BOS, UNK, 5)
+    for size, forbidden in ((4, usual), (4, more), (None, more)):
+        options = {"forbidden": forbidden, "max_length": 10}
+        found = find(params, state, [10] * 20, size, **options)
+        inside = np.arange(10) < found.lengths[..., None] - 1
+        said = set(found.tokens[inside].tolist())
+        assert {6, 7} < said
+        assert (UNK in said) == (UNK not in forbidden)
+        assert not said & {*forbidden, EOS}
+
+
+def test_where_there_are_too_few_the_rest_is_empty():
+    params, state = toy(29, 2, vocab=5)
+    found = find(params, state, [1, 2], 4, n_best=4, max_length=3)
+    assert found.lengths[0].tolist() == [1, 0, 0, 0]  # only the end itself
+    assert sorted(found.lengths[1]) == [0, 1, 2, 2]  # the end, UNK, 4
+    assert (np.isneginf(found.scores) == (found.lengths == 0)).all()
+
+
+def flat(log_probs, state, tokens):
+    """The same log-probabilities `[V]` at each step."""
+    every = jnp.broadcast_to(log_probs, (*tokens.shape, len(log_probs)))
+    return state, every, jnp.ones((*tokens.shape, 1))
+
+
+def test_of_equals_the_lowest_id_comes_first():
+    table = jnp.full(VOCAB, -1.0).at[EOS].set(-9.0)
+    found = find(table, (), [2], 3, step=flat, n_best=3, max_length=2)
+    assert found.tokens[0, :, 0].tolist() == [3, 4, 5]
+    assert find(table, (), [2], step=flat, max_length=2).tokens[0, 0, 0] == 3
+
+
+def test_a_step_that_allows_nothing_ends():
+    for size in (None, 2):
+        table = jnp.full(VOCAB, -jnp.inf)
+        found = find(table, (), [4, 4], size, step=flat, max_length=4)
+        assert (found.lengths == 0).all()
+        assert np.isneginf(found.scores).all()
+
+
+def test_jit_changes_nothing():
+    params, state = toy(31, 3)
+    args = (params, state, [3, 2, 3], 3)
+    loose, tight = search(rnn, *args, max_length=3), find(*args, max_length=3)
+    same(tight.tokens, loose.tokens)
+    np.testing.assert_allclose(tight.scores, loose.scores, rtol=1e-6)
+    np.testing.assert_allclose(tight.alignments, loose.alignments, rtol=1e-5)
+
+
+def test_more_results_than_beams_are_refused():
+    params, state = toy(1, 1)
+    with pytest.raises(ValueError, match="n_best is 3, expected 1 to beam_size"):
+        search(rnn, params, state, [3], 2, n_best=3, max_length=3)
+
+
+@pytest.mark.parametrize("size", [7, 100, 4999, 40_000])
+@pytest.mark.parametrize("block", [None, 3, 64])
+def test_top_k_in_two_stages_is_lax_top_k(size, block):
+    """Ties and -inf included, which few distinct numbers make sure of."""
+    rng = np.random.default_rng(size)
+    smooth = rng.normal(size=(2, 3, size)).astype(np.float32)
+    tied = rng.integers(0, 4, size=(2, 3, size)).astype(np.float32)
+    ours = jax.jit(functools.partial(top_k, k=5, block=block))
+    for values in (smooth, tied, np.where(tied > 0, -np.inf, tied)):
+        same(list(ours(values)), list(jax.lax.top_k(values, 5)))

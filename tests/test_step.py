@@ -1,0 +1,166 @@
+"""Laws of one training step on one device; several devices are in test_devices."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import toy
+
+from seq2seq_jax.training import parallel, step
+from seq2seq_jax.types import Batch
+
+DEVICES = parallel.local(jax.local_devices()[:1])
+
+
+def state(tx, params=None):
+    start = step.init_state(jax.random.key(3), params or toy.params(), tx)
+    return parallel.place(start, DEVICES)
+
+
+def mapped(tx, accumulate=1, loss=toy.loss):
+    one = partial(step.train_step, loss, tx, accumulate=accumulate)
+    return parallel.mapped_train_step(one, DEVICES)
+
+
+def quiet_loss(params, batch, keys):
+    return toy.loss(params, batch, None)
+
+
+def test_a_step_of_sgd_is_the_gradient_of_the_mean_token_loss():
+    tx, batch = optax.sgd(1.0), toy.batch(5)
+
+    def mean(params):
+        sums = toy.loss(params, batch, None)
+        return sums.loss / sums.weight
+
+    after, metrics = mapped(tx, loss=quiet_loss)(
+        state(tx), *parallel.shard_batch(batch, 1)
+    )
+    grads = jax.grad(mean)(toy.params())
+    expected = jax.tree.map(jnp.subtract, toy.params(), grads)
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5), after.params, expected)
+    assert metrics["grad_norm"] == pytest.approx(
+        float(optax.tree.norm(grads)), rel=1e-5
+    )
+    assert int(after.step) == 1
+
+
+def test_the_metrics_are_sums():
+    tx, batch = optax.sgd(0.1), toy.batch(5)
+    _, metrics = mapped(tx)(state(tx), *parallel.shard_batch(batch, 1))
+    assert metrics["weight"] == batch.target_mask.sum()
+    assert metrics["real"] == batch.target_mask.sum() + batch.source_mask.sum()
+    assert metrics["cells"] == 2 * batch.target_mask.size
+    assert 0 <= metrics["correct"] <= metrics["weight"]
+    assert bool(metrics["finite"])
+
+
+@pytest.mark.parametrize("pieces", [2, 3, 8])
+def test_accumulation_gives_the_numbers_of_one_piece(pieces):
+    tx = optax.sgd(0.5)
+    whole, in_pieces = state(tx), state(tx)
+    at_once, piecewise = mapped(tx), mapped(tx, pieces)
+    for seed in range(3):
+        batch = toy.batch(7, seed=seed)
+        whole, one = at_once(whole, *parallel.shard_batch(batch, 1))
+        cut = parallel.shard_batch(batch, 1, pieces)
+        in_pieces, several = piecewise(in_pieces, *cut)
+        for name in ("loss", "weight", "correct", "grad_norm"):
+            assert several[name] == pytest.approx(float(one[name]), rel=1e-5)
+    close = partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6)
+    jax.tree.map(close, in_pieces.params, whole.params)
+
+
+def test_empty_rows_change_nothing():
+    tx, batch = optax.sgd(0.5), toy.batch(5)
+    fill = jax.tree.map(
+        lambda leaf: np.zeros_like(leaf, shape=(3, *leaf.shape[1:])), batch
+    )
+    filled = jax.tree.map(lambda a, b: np.concatenate([a, b]), batch, fill)
+    plain, one = mapped(tx)(state(tx), *parallel.shard_batch(batch, 1))
+    other, two = mapped(tx)(state(tx), *parallel.shard_batch(filled, 1))
+    close = partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6)
+    jax.tree.map(close, plain.params, other.params)
+    assert one["weight"] == two["weight"]
+
+
+def test_the_same_body_runs_under_jit_of_shard_map():
+    tx, batch = optax.sgd(0.5), toy.batch(6)
+    body = partial(step.train_step, toy.loss, tx, accumulate=2)
+    mesh = jax.sharding.Mesh(np.array(DEVICES.devices), (step.AXIS,))
+    spec = jax.sharding.PartitionSpec
+    mapped_by_jit = jax.jit(
+        jax.shard_map(
+            body,
+            mesh=mesh,
+            in_specs=(spec(), spec(step.AXIS), spec(step.AXIS)),
+            out_specs=spec(),
+        )
+    )
+    ours, one = mapped(tx, 2)(state(tx), *parallel.shard_batch(batch, 1))
+    theirs, two = mapped_by_jit(state(tx), batch, np.arange(6, dtype=np.int32))
+    close = partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6)
+    jax.tree.map(close, ours.params, theirs.params)
+    assert one["loss"] == pytest.approx(float(two["loss"]), rel=1e-6)
+
+
+@pytest.mark.parametrize("where", ["loss", "gradient"])
+def test_what_is_not_finite_leaves_the_state_as_it_was(where):
+    tx, batch = optax.adam(0.1), toy.batch(4)
+
+    def bad(params, batch: Batch, keys):
+        sums = toy.loss(params, batch, keys)
+        # sqrt has a finite value and an infinite slope at 0.
+        cliff = jnp.sqrt(jnp.sum(params["out"]["bias"]))
+        trouble = cliff if where == "gradient" else jnp.nan
+        return sums.replace(loss=sums.loss + trouble)
+
+    before = state(tx)
+    kept = jax.tree.map(np.asarray, (before.params, before.opt_state, before.step))
+    after, metrics = mapped(tx, loss=bad)(before, *parallel.shard_batch(batch, 1))
+    assert not metrics["finite"]
+    assert np.isfinite(metrics["loss"]) == (where == "gradient")
+    now = (after.params, after.opt_state, after.step)
+    jax.tree.map(np.testing.assert_array_equal, now, kept)
+
+
+def test_a_row_s_noise_depends_on_its_number_and_the_step_alone():
+    key, rows = jax.random.key(0), jnp.array([4, 0, 2])
+    keys = jax.random.key_data(step.row_keys(key, 5, rows))
+    all_keys = jax.random.key_data(step.row_keys(key, 5, jnp.arange(6)))
+    np.testing.assert_array_equal(keys, all_keys[rows])
+    other_step = jax.random.key_data(step.row_keys(key, 6, rows))
+    assert not np.array_equal(keys, other_step)
+    assert len({tuple(row) for row in np.asarray(all_keys)}) == 6
+
+
+def test_evaluation_has_no_noise_and_adds_up():
+    run = parallel.mapped_eval_step(partial(step.eval_step, toy.loss), DEVICES)
+    batch = toy.batch(5)
+    params = parallel.place(toy.params(), DEVICES)
+    sums = run(params, parallel.shard_batch(batch, 1)[0])
+    expected = toy.loss(toy.params(), batch, None)
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5), sums, expected)
+
+
+def test_a_placed_state_is_a_copy_that_can_be_given_away():
+    tx, params = optax.sgd(0.1), toy.params()
+    mapped(tx)(state(tx, params), *parallel.shard_batch(toy.batch(4), 1))
+    assert np.isfinite(np.asarray(params["table"])).all()
+
+
+@pytest.mark.parametrize(
+    ("rows", "devices", "pieces"), [(7, 2, 1), (8, 4, 1), (5, 2, 3)]
+)
+def test_sharding_fills_up_with_empty_rows_and_numbers_them(rows, devices, pieces):
+    batch = toy.batch(rows)
+    cut, numbers = parallel.shard_batch(batch, devices, pieces)
+    whole = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), cut)
+    assert cut.source.shape[0] == devices
+    assert cut.source.shape[1] % pieces == 0
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a[:rows], b), whole, batch)
+    assert not whole.target_mask[rows:].any() and not whole.source_mask[rows:].any()
+    np.testing.assert_array_equal(numbers.ravel(), np.arange(len(whole.source)))
