@@ -14,6 +14,7 @@ def get_config() -> Config:
             source_tokenizer="char",
             target_tokenizer="char",
             max_length=60,
+            buckets=3,
         ),
         model=ModelConfig(hidden_size=128, embedding_size=64, dropout=0.1),
         training=TrainingConfig(

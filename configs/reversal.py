@@ -14,6 +14,7 @@ def get_config() -> Config:
             source_tokenizer="char",
             target_tokenizer="char",
             max_length=30,
+            buckets=3,
         ),
         model=ModelConfig(hidden_size=64, embedding_size=32, dropout=0.0),
         training=TrainingConfig(
