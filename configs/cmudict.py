@@ -1,6 +1,6 @@
 """English spelling to phonemes on CMUdict (the recipe of `make train`).
 
-    python train.py configs/cmudict.py --workdir runs/cmudict
+python train.py configs/cmudict.py --workdir runs/cmudict
 """
 
 from seq2seq_jax.config import Config, DataConfig, ModelConfig, TrainingConfig
@@ -23,13 +23,13 @@ def get_config() -> Config:
             dropout=0.1,
         ),
         training=TrainingConfig(
-            steps=2000,
+            steps=1600,
             batch_tokens=2048,
             learning_rate=4e-3,
             schedule="cosine",
             warmup_steps=100,
             label_smoothing=0.1,
             metric="token_error_rate",
-            eval_every=500,
+            eval_every=400,
         ),
     )

@@ -1,6 +1,6 @@
 """Written dates to ISO 8601, made with Babel: "Tuesday, 3 May 1988" -> "1988-05-03".
 
-    python train.py configs/dates.py --workdir runs/dates
+python train.py configs/dates.py --workdir runs/dates
 """
 
 from seq2seq_jax.config import Config, DataConfig, ModelConfig, TrainingConfig
@@ -18,13 +18,13 @@ def get_config() -> Config:
         ),
         model=ModelConfig(hidden_size=128, embedding_size=64, dropout=0.1),
         training=TrainingConfig(
-            steps=1500,
+            steps=800,
             batch_tokens=4096,
             learning_rate=3e-3,
             schedule="cosine",
-            warmup_steps=100,
+            warmup_steps=50,
             label_smoothing=0.0,
             metric="exact_match",
-            eval_every=300,
+            eval_every=200,
         ),
     )

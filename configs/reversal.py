@@ -1,6 +1,6 @@
 """Random strings to their reverse: the smallest task that needs attention.
 
-    python train.py configs/reversal.py --workdir runs/reversal
+python train.py configs/reversal.py --workdir runs/reversal
 """
 
 from seq2seq_jax.config import Config, DataConfig, ModelConfig, TrainingConfig

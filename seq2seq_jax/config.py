@@ -118,8 +118,7 @@ class ModelConfig:
     recurrent_dropout: float = 0.0
     """share of units of h_{t-1} dropped, the same ones at every step of a sequence"""
     tied_embeddings: str = "none"
-    """none, output (target embeddings are the output layer's weights) or all (source
-    embeddings too; needs data.shared_vocab)"""
+    """none, output (target embeddings serve as output weights) or all (source's too)"""
     init_scale: float | None = None
     """weights from U(-x, x); None: Glorot uniform, recurrent weights orthogonal"""
     dtype: str = "float32"

@@ -125,7 +125,7 @@ def forward(params, config, batch, keys=None):
     return logits_and_weights(params, config, batch, keys)
 
 
-def logits_and_weights(params, config, batch, keys):
+def logits_and_weights(params, config, batch, keys=None):
     readout, weights = model.run(params, config, batch, keys)
     cast = layers.cast_kernels(params, config.dtype)
     return model.logits(cast, config, readout), weights

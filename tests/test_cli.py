@@ -265,7 +265,7 @@ def test_a_recipe_that_cannot_be_used_is_refused(tmp_path, code):
     [
         ("", "a recipe is missing"),
         ("configs/cmudct.py --workdir x", "did you mean configs/cmudict.py?"),
-        ("cmudict --workdir x", "did you mean configs/cmudict.py?"),
+        ("cmudct --workdir x", "did you mean configs/cmudict.py?"),
         ("configs/text.py", "--workdir is missing"),
         (
             "configs/text.py --workdir x --model.hiden_size 3",

@@ -21,6 +21,7 @@ from small import (
     assert_close,
     everything,
     forward,
+    logits_and_weights,
     make_batch,
     name,
     params_of,
@@ -117,20 +118,20 @@ def test_an_empty_row_weighs_nothing_and_makes_no_nan(config):
 @each_decoder
 def test_vmap_is_a_batch(config):
     params, batch = params_of(config), make_batch()
-    one = quick_jit(jax.vmap(partial(model.run, params, config)))
+    one = quick_jit(jax.vmap(partial(logits_and_weights, params, config)))
     assert_close(one(batch), forward(params, config, batch), 5e-6)
 
 
 def test_vmap_is_a_batch_noise_included():
     config = replace(SWEEP[2], **NOISY)
     params, batch, keys = params_of(config), make_batch(), row_keys()
-    one = quick_jit(jax.vmap(partial(model.run, params, config)))
+    one = quick_jit(jax.vmap(partial(logits_and_weights, params, config)))
     assert_close(one(batch, keys), forward(params, config, batch, keys), 5e-6)
 
 
 def test_without_jit_nothing_changes():
     params, batch = params_of(SWEEP[2]), make_batch()
-    found = model.run(params, SWEEP[2], batch)
+    found = logits_and_weights(params, SWEEP[2], batch)
     assert_close(found, forward(params, SWEEP[2], batch), 5e-6)
 
 

@@ -8,12 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import seq2seq_jax
 from seq2seq_jax.config import Config
 from seq2seq_jax.errors import InputError
 
+PACKAGE = Path(seq2seq_jax.__file__).parent
+# Installed, the recipes lie inside the package; in a checkout, beside it.
+SHIPPED = (PACKAGE / "configs", PACKAGE.parent / "configs")
+
 
 def load(recipe: str) -> Config:
-    """The config of a recipe, `FILE.py` or `FILE.py:VARIANT`.
+    """The config of a recipe: `FILE.py`, the name of one of ours, or `...:VARIANT`.
 
     The variant is handed to `get_config` as its one argument.
 
@@ -22,7 +27,7 @@ def load(recipe: str) -> Config:
             has no `get_config` or returns something else.
     """
     name, _, variant = recipe.partition(":")
-    path = Path(name)
+    path = _find(name)
     if not path.is_file():
         raise InputError(f"recipe {name} does not exist{_nearest(path)}")
     get_config = getattr(_run(path, lambda: _module(path)), "get_config", None)
@@ -40,6 +45,15 @@ def load(recipe: str) -> Config:
             "seq2seq_jax.config.Config"
         )
     return config
+
+
+def _find(name: str) -> Path:
+    """The file itself, or for a bare name the recipe of ours that is called so."""
+    if Path(name).name == name and not name.endswith(".py"):
+        for folder in SHIPPED:
+            if (folder / f"{name}.py").is_file():
+                return folder / f"{name}.py"
+    return Path(name)
 
 
 def _module(path: Path) -> Any:
@@ -69,11 +83,12 @@ def _run(path: Path, code: Callable[[], Any]) -> Any:
 
 
 def _nearest(path: Path) -> str:
-    """The recipe most like a missing one, among its neighbours and in `configs/`."""
-    folders = dict.fromkeys([path.parent, Path("configs")])
-    found = {p.stem: str(p) for folder in folders for p in sorted(folder.glob("*.py"))}
+    """The recipe most like a missing one, among its neighbours and ours."""
+    found = {p.stem: p.stem for folder in SHIPPED for p in folder.glob("*.py")}
+    for folder in dict.fromkeys([Path("configs"), path.parent]):
+        found |= {p.stem: str(p) for p in folder.glob("*.py")}
     close = difflib.get_close_matches(path.stem, found, n=1)
     if close:
         return f"; did you mean {found[close[0]]}?"
-    recipes = sorted(str(p) for p in Path("configs").glob("*.py"))
-    return f", expected a file such as {', '.join(recipes)}" if recipes else ""
+    ours = sorted(p.stem for folder in SHIPPED for p in folder.glob("*.py"))
+    return f", expected a file such as configs/NAME.py or one of {', '.join(ours)}"

@@ -9,7 +9,7 @@ from seq2seq_jax.commands import recipes
 from seq2seq_jax.config import Config, validate
 from seq2seq_jax.errors import InputError
 
-DESCRIPTION = """Train a model by a recipe, a file such as configs/cmudict.py.
+DESCRIPTION = """Train a model by a recipe, a file or one of ours by name (cmudict).
 
 Every field of the recipe can be changed by its flag.
 

@@ -76,13 +76,13 @@ def measure_best(run: "Run", like: Params, step: int) -> Report:
     """Evaluate the best checkpoint on whole corpora, and draw where it looks."""
     best_step, params = run.checkpoints.load_params("best", like)
     params = parallel.place(params, run.devices)
-    metrics, decoded = {}, None
-    for split in ("dev", "test"):
-        corpus = getattr(run.data, split)
-        if corpus is not None:
-            decoded = run.evaluator.decode(params, corpus, alignments=True)
-            metrics[split] = run.evaluator.loss(params, corpus) | decoded.metrics
-    assert decoded is not None
+    corpora = {"dev": run.data.dev}
+    if run.data.test is not None:
+        corpora["test"] = run.data.test
+    metrics = {}
+    for split, corpus in corpora.items():
+        decoded = run.evaluator.decode(params, corpus, alignments=True)
+        metrics[split] = run.evaluator.loss(params, corpus) | decoded.metrics
     shown = list(range(0, len(decoded.samples), -(-len(decoded.samples) // SAMPLES)))
     samples = [decoded.samples[i] for i in shown]
     path = draw_alignment(run, [decoded.hypotheses[i] for i in shown])
