@@ -27,7 +27,7 @@ from seq2seq_jax.nn.attention import SCORES
 from seq2seq_jax.nn.bridges import BRIDGES
 from seq2seq_jax.nn.cells import CELLS
 from seq2seq_jax.nn.decoders import DECODERS
-from seq2seq_jax.nn.stack import inputs, no_noise, scan_steps
+from seq2seq_jax.nn.stack import inputs, no_noise, part_feed, scan_steps
 
 sweep = pytest.mark.parametrize("config", SWEEP, ids=name)
 each_decoder = pytest.mark.parametrize("config", DECODER_SWEEP, ids=name)
@@ -113,7 +113,8 @@ def unrolls(params, config, batch, key):
     """`(features, weights)` by the entry's own unroll and by a scan of its advance."""
     encoded = model.encode(params, config, batch.source, batch.source_mask)
     memory, state = model.start(params, config, encoded)
-    params, embedded = params["decoder"], params["target"]["table"][batch.target_in]
+    embedded = params["target"]["table"][batch.target_in]
+    params = part_feed(params["decoder"], config)
     entry, steps = DECODERS[config.decoder], (embedded.shape[1],)
     noise = decoder.make_noise(key, config, embedded[:, 0], steps)
     arguments = (

@@ -81,7 +81,7 @@ FENCES = {
     "sacrebleu": ("evaluation",),
     "rapidfuzz": ("evaluation",),
     "matplotlib": ("plots",),
-    "tensorboardX": ("training.reporting",),
+    "tensorboardX": ("training.board",),
     "rich": ("training.reporting", "commands"),
     "tyro": ("flags", "commands"),
     "tensorflow": (),

@@ -8,7 +8,7 @@ from seq2seq_jax.nn import attention, bridges, layers
 from seq2seq_jax.nn.cells import CELLS
 from seq2seq_jax.nn.decoders import DECODERS
 from seq2seq_jax.nn.encoder import annotation_size
-from seq2seq_jax.nn.stack import Noise, decoder_size, inputs, no_noise
+from seq2seq_jax.nn.stack import Noise, decoder_size, inputs, no_noise, part_feed
 from seq2seq_jax.types import (
     Array,
     AttentionMemory,
@@ -94,7 +94,7 @@ def step(
     embedded: Array,
 ) -> tuple[DecoderState, jax.Array]:
     """One step without noise: `embedded [..., E] -> (state, readout [..., R])`."""
-    entry = DECODERS[config.decoder]
+    entry, params = DECODERS[config.decoder], part_feed(params, config)
     projected = inputs(params, config, embedded)
     state, features = entry.advance(
         params, config, memory, state, projected, no_noise(config)
@@ -115,7 +115,7 @@ def unroll(
     From `embedded [..., T, E]`. No target mask is needed: the decoder is causal and
     padding comes last.
     """
-    entry = DECODERS[config.decoder]
+    entry, params = DECODERS[config.decoder], part_feed(params, config)
     noise = make_noise(key, config, embedded[..., 0, :], (embedded.shape[-2],))
     projected = inputs(params, config, embedded)
     features, weights = entry.unroll(params, config, memory, state, projected, noise)

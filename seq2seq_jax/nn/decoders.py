@@ -40,7 +40,10 @@ class Decoder(NamedTuple):
         readout: `(params, config, features, embedded) -> [..., R]`.
         first_context: `(config) -> size` of `DecoderState.context`.
         unroll: `(params, config, memory, state, projected, noise) -> (features,
-            weights)` of all steps; `scan_advance` serves any entry.
+            weights)` of all steps; `partial(scan_steps, advance)` serves any entry.
+
+    `params` is the whole decoder's, with the bottom layer's input matrix parted by
+    `stack.part_feed`; `readout` gets what `init` made.
     """
 
     init: Callable[..., Params]
@@ -85,7 +88,7 @@ def luong_advance(
     """
     if config.input_feeding:
         feed = layers.apply_mask(state.context, noise.inputs[0])
-        projected = projected + feed_share(params, config, feed)
+        projected = projected + feed_share(params, feed)
     carry, output = run_layers(params, config, state.carry, projected, noise)
     looked, context = look(params, config, memory, output, state.attention)
     vector = attentional(params["own"], context, output)
@@ -160,7 +163,7 @@ def bahdanau_advance(
     """
     looked, context = look(params, config, memory, state.carry[-1][-1], state.attention)
     feed = layers.apply_mask(context, noise.inputs[0])
-    projected = projected + feed_share(params, config, feed)
+    projected = projected + feed_share(params, feed)
     carry, output = run_layers(params, config, state.carry, projected, noise)
     return DecoderState(carry, context, looked), (output, context)
 

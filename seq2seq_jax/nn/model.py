@@ -150,8 +150,9 @@ def run(
     keys = layers.split_key(key, 4)
     encoded = encode(params, config, batch.source, batch.source_mask, keys[0])
     memory, state = start(params, config, encoded)
-    params = layers.cast_kernels(params, config.dtype)
+    # Before the cast: a frequent token's gradient would saturate a bfloat16 sum.
     embedded = FRONTEND.apply(params["target"], batch.target_in)
+    params = layers.cast_kernels(params, config.dtype)
     embedded = layers.dropout(keys[1], config.dropout, embedded)
     readout, weights = decoder.unroll(
         params["decoder"], config, memory, state, embedded, keys[2]

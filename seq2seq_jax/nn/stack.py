@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import struct
 
 from seq2seq_jax.config import ModelConfig
@@ -48,16 +49,26 @@ def context_size(config: ModelConfig) -> int:
     return 0 if config.attention == "none" else annotation_size(config)
 
 
+def part_feed(params: Params, config: ModelConfig) -> Params:
+    """The bottom layer's input matrix cut in two: `input` `[E, G*H]`, `feed` `[F,
+    G*H]`.
+
+    Once, outside the scan: cut inside, each step's gradient would be padded to the
+    whole.
+    """
+    bottom, *above = params["layers"]
+    own, feed = jnp.split(bottom["input"], [config.embedding_size])
+    return params | {"layers": [bottom | {"input": own, "feed": feed}, *above]}
+
+
 def inputs(params: Params, config: ModelConfig, embedded: Array) -> jax.Array:
     """The embeddings' share of the bottom layer's gates, for any number of steps."""
-    bottom = params["layers"][0]
-    kernel = bottom["input"][: config.embedding_size]
-    return CELLS[config.cell].project(bottom | {"input": kernel}, embedded)
+    return CELLS[config.cell].project(params["layers"][0], embedded)
 
 
-def feed_share(params: Params, config: ModelConfig, feed: Array) -> jax.Array:
+def feed_share(params: Params, feed: Array) -> jax.Array:
     """The feed's share of the bottom layer's gates; `inputs` has added the bias."""
-    return layers.matmul(feed, params["layers"][0]["input"][config.embedding_size :])
+    return layers.matmul(feed, params["layers"][0]["feed"])
 
 
 def run_layers(
