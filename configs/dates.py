@@ -18,13 +18,13 @@ def get_config() -> Config:
         ),
         model=ModelConfig(hidden_size=128, embedding_size=64, dropout=0.1),
         training=TrainingConfig(
-            steps=800,
-            batch_tokens=4096,
+            steps=1100,
+            batch_tokens=2048,
             learning_rate=3e-3,
             schedule="cosine",
-            warmup_steps=50,
+            warmup_steps=100,
             label_smoothing=0.0,
             metric="exact_match",
-            eval_every=200,
+            eval_every=275,
         ),
     )
