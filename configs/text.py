@@ -7,6 +7,9 @@
     python train.py configs/text.py --workdir runs/mine \\
         --data.train_tsv train.tsv --data.dev_tsv dev.tsv \\
         --data.source_tokenizer char --data.target_tokenizer word
+
+Measured on SIGMORPHON 2020 French pronunciation, 450 test words: 7.6 % wrong, with the
+flags in the README, beam 5, seed 1, 2 busy CPU cores (2026-11-23).
 """
 
 from seq2seq_jax.config import Config
