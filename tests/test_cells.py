@@ -146,6 +146,15 @@ def test_each_gates_recurrent_matrix_starts_orthogonal():
     assert not np.allclose(blocks[0], blocks[1])
 
 
+def test_orthogonal_matrices_are_factored_one_at_a_time():
+    # Batched ones share the CPU's thread pool and can wait for each other for ever.
+    init = jax.jit(layers.initializers(None).recurrent, static_argnums=1)
+    program = init.lower(jax.random.key(0), (H, 3 * H)).as_text()
+    calls = [line for line in program.splitlines() if "lapack" in line]
+    assert calls
+    assert not any(f"3x{H}x{H}" in line for line in calls)
+
+
 @pytest.mark.parametrize("part", layers.Initializers._fields)
 def test_init_scale_bounds_every_matrix(part):
     values = getattr(layers.initializers(0.08), part)(jax.random.key(0), (50, 160))

@@ -42,9 +42,14 @@ def initializers(scale: float | None) -> Initializers:
 
 
 def orthogonal_blocks(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """`[H, G*H]`: one orthogonal `[H, H]` matrix for each of the G gates."""
+    """`[H, G*H]`: one orthogonal `[H, H]` matrix for each of the G gates.
+
+    One matrix at a time: two batched QR products at once can wait for each other for
+    ever on a CPU of few cores (jax 0.10).
+    """
     size = shape[0]
-    blocks = jax.random.orthogonal(key, size, shape=(shape[1] // size,))
+    keys = jax.random.split(key, shape[1] // size)
+    blocks = jax.lax.map(lambda key: jax.random.orthogonal(key, size), keys)
     return jnp.concatenate(list(blocks), axis=-1)
 
 
