@@ -26,7 +26,7 @@ def get_config() -> Config:
             embedding_size=1024,
             encoder_layers=4,
             decoder_layers=4,
-            residual=True,
+            residual="add",
             attention="additive",
             tied_embeddings="all",
             dtype="bfloat16",

@@ -86,7 +86,7 @@ class ModelConfig:
     """The shape of the model."""
 
     cell: str = "lstm"
-    """rnn, lstm, gru (reset after) or gru_reset_before"""
+    """rnn, lstm, gru (reset after), gru_reset_before ...: the table CELLS"""
     hidden_size: int = 256
     """units of each layer; of each direction in a bidirectional encoder"""
     decoder_hidden_size: int | None = None
@@ -98,29 +98,53 @@ class ModelConfig:
     decoder_layers: int = 1
     """layers of the decoder"""
     bidirectional: bool = True
-    """each encoder layer reads in both directions"""
-    residual: bool = False
-    """add a layer's input to its output from the second layer on, where sizes agree"""
+    """encoder layers read in both directions"""
+    bidirectional_layers: int | None = None
+    """how many of them do, from the bottom; None: all"""
+    encoder_projection: int | None = None
+    """size that the top encoder layer's outputs are projected to; None: as they are"""
+    reverse_source: bool = False
+    """read the source from its last token to its first, the end marker still last"""
+    residual: str = "none"
+    """none, add, highway or dense, over a layer, where its sizes agree"""
+    residual_from: int = 2
+    """first layer with a residual connection, counted from 1"""
     bridge: str = "dense"
-    """encoder's last state -> decoder's first: zero, pass or dense"""
+    """encoder's last state -> decoder's first: the table BRIDGES"""
     attention: str = "general"
-    """none, dot, general or additive"""
+    """score: none, dot, general, additive ...: the table SCORES"""
     attention_size: int | None = None
     """units of additive attention; None: the decoder's size"""
+    attention_heads: int = 1
+    """attentions side by side, each on its own projection of query and annotations"""
+    alignment: str = "global"
+    """energies -> weights: global (a softmax), local_m, local_p or monotonic"""
+    window: int = 10
+    """local alignments: D, positions seen on each side of the centre"""
+    positions: int = 100
+    """score `location`: longest source, in tokens, that it has weights for"""
     decoder: str = "luong"
-    """luong (attends with s_t) or bahdanau (attends with s_{t-1})"""
+    """luong (attends with s_t), bahdanau (with s_{t-1}) ...: the table DECODERS"""
     input_feeding: bool = True
     """luong: the last attentional vector is part of the next input"""
+    readout_size: int | None = None
+    """units of a maxout readout; None: embedding_size"""
+    output_rank: int | None = None
+    """rank of the output layer, a product of two matrices; None: one full matrix"""
     dropout: float = 0.2
     """share of units dropped at the input of every recurrent layer"""
     output_dropout: float = 0.0
     """share of units dropped before the output layer"""
     recurrent_dropout: float = 0.0
     """share of units of h_{t-1} dropped, the same ones at every step of a sequence"""
+    zoneout: float = 0.0
+    """share of state units that keep their last value at a step"""
     tied_embeddings: str = "none"
     """none, output (target embeddings serve as output weights) or all (source's too)"""
+    init: str = "default"
+    """first weights: default, uniform, gaussian ...: the table INITIALIZERS"""
     init_scale: float | None = None
-    """weights from U(-x, x); None: Glorot uniform, recurrent weights orthogonal"""
+    """width of init uniform (0.1) or gaussian (0.01); None: the one in brackets"""
     dtype: str = "float32"
     """type of the products: float32 or bfloat16; parameters stay float32"""
 
@@ -283,51 +307,3 @@ def differences(old: Config, new: Config) -> list[str]:
         for name, value in flatten(new)
         if value != before[name]
     ]
-
-
-POSITIVE = (
-    "data.vocab_size data.min_count data.max_length data.buckets model.hidden_size "
-    "model.decoder_hidden_size model.embedding_size model.encoder_layers "
-    "model.decoder_layers model.attention_size model.init_scale training.steps "
-    "training.batch_tokens training.accumulate training.learning_rate "
-    "training.decay_every training.decay_factor training.epsilon training.clip_norm "
-    "training.log_every training.eval_every training.patience training.eval_examples "
-    "training.eval_beam_size training.save_every training.keep_last "
-    "training.plateau_patience training.prefetch"
-).split()
-NOT_NEGATIVE = (
-    "data.source_column data.target_column training.warmup_steps "
-    "training.decay_start training.final_learning_rate training.weight_decay "
-    "training.keep_best training.seed"
-).split()
-SHARES = (
-    "model.dropout model.output_dropout model.recurrent_dropout "
-    "training.label_smoothing training.momentum training.beta1 training.beta2"
-).split()
-
-
-def validate(config: Config) -> None:
-    """Refuse values out of range, before anything is read or compiled.
-
-    Raises:
-        InputError: naming the field, its value and what was expected.
-    """
-    for name, value in flatten(config):
-        if value is None or isinstance(value, str):
-            continue
-        if name in POSITIVE and not value > 0:
-            raise InputError(f"{name} is {value}, expected a number above 0")
-        if name in NOT_NEGATIVE and not value >= 0:
-            raise InputError(f"{name} is {value}, expected 0 or more")
-        if name in SHARES and not 0 <= value < 1:
-            raise InputError(f"{name} is {value}, expected at least 0 and below 1")
-    if config.data.max_length < 2:
-        raise InputError(
-            "data.max_length is 1, expected at least 2: a token and its end"
-        )
-    if config.training.batch_tokens < config.data.max_length:
-        raise InputError(
-            f"training.batch_tokens is {config.training.batch_tokens}, expected at "
-            f"least data.max_length ({config.data.max_length}), or a long pair fits no "
-            f"batch"
-        )

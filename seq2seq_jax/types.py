@@ -75,12 +75,17 @@ class AttentionState:
     """What attention remembers from step to step.
 
     Attributes:
-        weights: `[..., S]` the last step's weights: where the decoder looked.
+        weights: `[..., S]` the last step's weights: where the decoder looked; the mean
+            over heads where there are several.
         coverage: `[..., S]` the sum of all weights so far.
+        time: `[...]` float, steps made.
+        heads: `(weights, coverage)` of each head, `[..., N, S]`; None for one head.
     """
 
     weights: Array
     coverage: Array
+    time: Array
+    heads: Any = None
 
 
 @struct.dataclass

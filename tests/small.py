@@ -15,16 +15,14 @@ SOURCE_VOCAB, TARGET_VOCAB = 11, 13
 SMOOTHING = 0.1
 SOURCE_LENGTHS, TARGET_LENGTHS = (6, 3, 1, 0), (5, 2, 4, 0)  # the last row is empty
 
-TINY = ModelConfig(
-    hidden_size=4, decoder_hidden_size=6, embedding_size=6, dropout=0.0, init_scale=0.7
-)
+TINY = ModelConfig(hidden_size=4, decoder_hidden_size=6, embedding_size=6, dropout=0.0)
 
 
 def model_config(attention, decoder, cell, bridge, bi, layers, **more):
     """A tiny config; the decoder is as wide as the annotations where that is needed."""
     encoder_layers, decoder_layers = layers
     wide = 8 if bi else 4
-    same = attention == "dot" or bridge == "pass"
+    size = wide if attention == "dot" or bridge == "pass" else 6
     values = {
         "cell": cell,
         "attention": attention,
@@ -34,36 +32,89 @@ def model_config(attention, decoder, cell, bridge, bi, layers, **more):
         "bidirectional": bi,
         "encoder_layers": encoder_layers,
         "decoder_layers": decoder_layers,
-        "decoder_hidden_size": wide if same else 6,
+        "decoder_hidden_size": 4 if bridge == "each_direction" else size,
     }
     return replace(TINY, **values | more)
 
 
-# Every decoder with every score; the other tables' entries are spread over the rows.
+# Every entry of every table, each decoder with several scores.
 SWEEP = [
     model_config("none", "luong", "lstm", "pass", False, (1, 1)),
-    model_config("dot", "luong", "gru", "dense", True, (2, 2), residual=True),
+    model_config("dot", "luong", "gru", "dense", True, (2, 2), residual="add"),
     model_config("general", "luong", "lstm", "dense", True, (1, 2)),
     model_config("additive", "luong", "rnn", "zero", True, (1, 1)),
     model_config("none", "luong_no_feed", "gru_reset_before", "dense", True, (2, 1)),
-    model_config("dot", "luong_no_feed", "lstm", "pass", True, (2, 2), residual=True),
+    model_config("dot", "luong_no_feed", "lstm", "pass", True, (2, 2), residual="add"),
     model_config(
         "general", "luong_no_feed", "gru", "zero", False, (1, 1), tied_embeddings="all"
     ),
     model_config(
-        "additive", "luong_no_feed", "lstm", "dense", True, (1, 1), attention_size=3
+        "additive",
+        "luong_no_feed",
+        "lstm",
+        "dense",
+        True,
+        (1, 1),
+        attention_size=3,
+        attention_heads=2,
     ),
     model_config("none", "bahdanau", "rnn", "dense", True, (1, 1)),
-    model_config("dot", "bahdanau", "lstm", "zero", False, (1, 2), residual=True),
+    model_config("dot", "bahdanau", "lstm", "zero", False, (1, 2), residual="add"),
     model_config(
         "general", "bahdanau", "gru", "pass", True, (2, 1), tied_embeddings="output"
     ),
     model_config(
-        "additive", "bahdanau", "gru_reset_before", "dense", True, (2, 2), residual=True
+        "general",
+        "luong",
+        "lstm",
+        "each_direction",
+        True,
+        (3, 3),
+        bidirectional_layers=1,
+        residual="highway",
+        zoneout=0.3,
+        attention_heads=2,
+    ),
+    model_config(
+        "additive",
+        "bahdanau",
+        "gru",
+        "backward",
+        True,
+        (1, 1),
+        reverse_source=True,
+        readout_size=5,
+        output_rank=3,
+        attention_heads=2,
+    ),
+    model_config(
+        "general",
+        "luong_no_feed",
+        "lstm",
+        "dense",
+        True,
+        (2, 3),
+        encoder_projection=6,
+        residual="dense",
+        zoneout=0.2,
+    ),
+    model_config(
+        "additive",
+        "bahdanau",
+        "gru_reset_before",
+        "dense",
+        True,
+        (2, 2),
+        residual="add",
     ),
 ]
-DECODER_SWEEP = [SWEEP[2], SWEEP[7], SWEEP[11]]  # one of each decoder
-NOISY = {"dropout": 0.3, "recurrent_dropout": 0.2, "output_dropout": 0.2}
+DECODER_SWEEP = [SWEEP[2], SWEEP[7], SWEEP[-1]]  # one of each decoder
+NOISY = {
+    "dropout": 0.3,
+    "recurrent_dropout": 0.2,
+    "output_dropout": 0.2,
+    "zoneout": 0.1,
+}
 
 
 # Compiled without the costly optimisations: a tiny model's time is its compilation.
@@ -79,7 +130,8 @@ quick_jit = partial(
 def name(config):
     """A test's id."""
     fed = "" if config.input_feeding else "_no_feed"
-    return f"{config.decoder}{fed}-{config.attention}-{config.cell}"
+    parts = [config.decoder + fed, config.attention, config.cell, config.bridge]
+    return "-".join(parts)
 
 
 def params_of(config, seed=0):

@@ -7,11 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
+import reference_cells
 from jax.test_util import check_grads
 from small import assert_close
 
+from seq2seq_jax.config import ModelConfig
 from seq2seq_jax.nn import layers, recurrence
-from seq2seq_jax.nn.cells import CELLS, run_step
+from seq2seq_jax.nn.cells import CELLS, run_cell, run_step
 
 D, H = 3, 4
 
@@ -21,7 +23,7 @@ def made(cell, seed=0, dtype=np.float64):
     rng = np.random.default_rng(seed)
 
     def first(key, x):
-        params = cell.init(key, D, H, layers.initializers(None))
+        params = cell.init(key, D, H, layers.initializers())
         return params, cell.initial_carry(x, H), x
 
     return jax.tree.map(
@@ -34,7 +36,7 @@ whole_step = jax.jit(lambda kind, *args: run_step(CELLS[kind], *args), static_ar
 
 
 def test_every_cell_has_a_transcription():
-    assert set(CELLS) == set(reference.CELLS)
+    assert set(CELLS) == set(reference_cells.CELLS)
 
 
 @pytest.mark.parametrize("kind", CELLS)
@@ -42,7 +44,7 @@ def test_a_step_is_the_papers_equations(kind):
     with jax.enable_x64(True):
         params, carry, x = made(CELLS[kind])
         new, output = whole_step(kind, params, carry, x)
-        expected = reference.CELLS[kind](params, carry, x)
+        expected = reference_cells.CELLS[kind](params, carry, x)
         assert output.dtype == np.float64
         assert_close(new, expected, 1e-12)
         assert_close(output, expected[-1], 1e-12)
@@ -84,18 +86,15 @@ def test_scan_is_a_loop_over_the_real_positions(kind, reverse):
 
     @jax.jit
     def unrolled(params, xs, mask):
-        return recurrence.unroll(
-            lambda carry, x: cell.step(params, carry, x),
-            cell.initial_carry(xs[:, 0], H),
-            cell.project(params, xs),
-            mask,
-            reverse=reverse,
-        )
+        first = cell.initial_carry(xs[:, 0], H)
+        projected = cell.project(params, xs)
+        return run_cell(cell, params, first, projected, mask, reverse=reverse)
 
     carry, outputs = unrolled(params, xs, mask)
+    exact, config = reference.to_float64(params), ModelConfig(cell=kind, hidden_size=H)
     for row, length in enumerate(lengths):
         cut = xs[row, :length][:: -1 if reverse else 1]
-        found, last = reference.run_direction(reference.to_float64(params), kind, cut)
+        found, last = reference.run_direction(exact, config, cut)
         expected = np.zeros((5, H))
         expected[:length] = np.reshape(found[:: -1 if reverse else 1], (length, H))
         assert_close(outputs[row], expected, 1e-6)
@@ -127,7 +126,7 @@ def test_each_matrix_has_its_initializer_and_only_forget_gates_a_bias(kind):
     inits = layers.Initializers(
         lambda key, shape: jnp.full(shape, 1.0),
         lambda key, shape: jnp.full(shape, 2.0),
-        None,
+        *[None] * 3,
     )
     params = CELLS[kind].init(jax.random.key(0), D, H, inits)
     assert np.all(params["input"] == 1.0) and np.all(params["recurrent"] == 2.0)
@@ -139,7 +138,7 @@ def test_each_matrix_has_its_initializer_and_only_forget_gates_a_bias(kind):
 
 
 def test_each_gates_recurrent_matrix_starts_orthogonal():
-    init = jax.jit(layers.initializers(None).recurrent, static_argnums=1)
+    init = jax.jit(layers.initializers().recurrent, static_argnums=1)
     blocks = np.split(np.asarray(init(jax.random.key(0), (H, 3 * H))), 3, axis=1)
     for block in blocks:
         np.testing.assert_allclose(block @ block.T, np.eye(H), atol=1e-6)
@@ -148,7 +147,7 @@ def test_each_gates_recurrent_matrix_starts_orthogonal():
 
 def test_orthogonal_matrices_are_factored_one_at_a_time():
     # Batched ones share the CPU's thread pool and can wait for each other for ever.
-    init = jax.jit(layers.initializers(None).recurrent, static_argnums=1)
+    init = jax.jit(layers.initializers().recurrent, static_argnums=1)
     program = init.lower(jax.random.key(0), (H, 3 * H)).as_text()
     calls = [line for line in program.splitlines() if "lapack" in line]
     assert calls
@@ -157,13 +156,15 @@ def test_orthogonal_matrices_are_factored_one_at_a_time():
 
 @pytest.mark.parametrize("part", layers.Initializers._fields)
 def test_init_scale_bounds_every_matrix(part):
-    values = getattr(layers.initializers(0.08), part)(jax.random.key(0), (50, 160))
+    values = getattr(layers.initializers("uniform", 0.08), part)(
+        jax.random.key(0), (50, 160)
+    )
     assert 0.079 < np.abs(values).max() <= 0.08
     assert abs(np.mean(values)) < 0.005
 
 
 def test_initial_embeddings_have_unit_length_on_average():
-    table = layers.initializers(None).embedding(jax.random.key(0), (200, 64))
+    table = layers.initializers().embedding(jax.random.key(0), (200, 64))
     assert 0.95 < np.mean(np.sum(np.asarray(table) ** 2, axis=1)) < 1.05
 
 

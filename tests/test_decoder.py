@@ -1,6 +1,6 @@
 """Laws of the decoders: steps and unrolls agree, and neither sees the future."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 
 import jax
@@ -11,6 +11,7 @@ from small import (
     DECODER_SWEEP,
     NOISY,
     SWEEP,
+    TINY,
     assert_close,
     everything,
     forward,
@@ -23,22 +24,44 @@ from small import (
 )
 
 from seq2seq_jax.nn import decoder, model
-from seq2seq_jax.nn.attention import SCORES
+from seq2seq_jax.nn.alignments import ALIGNMENTS
 from seq2seq_jax.nn.bridges import BRIDGES
 from seq2seq_jax.nn.cells import CELLS
 from seq2seq_jax.nn.decoders import DECODERS
+from seq2seq_jax.nn.residuals import RESIDUALS
+from seq2seq_jax.nn.scores import SCORES
 from seq2seq_jax.nn.stack import inputs, no_noise, part_feed, scan_steps
 
 sweep = pytest.mark.parametrize("config", SWEEP, ids=name)
 each_decoder = pytest.mark.parametrize("config", DECODER_SWEEP, ids=name)
 
 
-def test_the_sweep_covers_every_table():
-    assert {c.cell for c in SWEEP} == set(CELLS)
-    assert {c.bridge for c in SWEEP} == set(BRIDGES)
-    pairs = {(c.decoder, c.attention) for c in SWEEP}
-    assert pairs == {(d, a) for d in DECODERS for a in SCORES}
+TABLES = {
+    "cell": CELLS,
+    "bridge": BRIDGES,
+    "attention": SCORES,
+    "alignment": ALIGNMENTS,
+    "decoder": DECODERS,
+    "residual": RESIDUALS,
+}
+
+
+@pytest.mark.parametrize("field", TABLES)
+def test_the_sweep_covers_every_table(field):
+    assert {getattr(config, field) for config in SWEEP} == set(TABLES[field])
+
+
+def test_the_sweep_covers_every_way_through_a_decoder():
     assert {c.input_feeding for c in SWEEP if c.decoder == "luong"} == {True, False}
+    for kind, entry in DECODERS.items():
+        mine = [config for config in SWEEP if config.decoder == kind]
+        assert mine and any(not entry.refuse(config) for config in mine)
+    assert {"attention_heads", "reverse_source", "zoneout", "output_rank"} <= {
+        field.name
+        for config in SWEEP
+        for field in fields(config)
+        if getattr(config, field.name) != getattr(TINY, field.name)
+    }
 
 
 @partial(quick_jit, static_argnums=1)

@@ -12,6 +12,7 @@ from small import TINY, assert_close, quick_jit, row_keys
 
 from seq2seq_jax.nn import bridges, encoder, layers
 from seq2seq_jax.nn.cells import CELLS
+from seq2seq_jax.types import EncoderOutput
 
 LENGTHS = (6, 3, 1, 0)
 E = TINY.embedding_size
@@ -19,12 +20,26 @@ SHAPES = {
     "one-way": {"bidirectional": False, "encoder_layers": 1},
     "two-way": {"bidirectional": True, "encoder_layers": 1},
     "deep": {"bidirectional": True, "encoder_layers": 2},
-    "residual": {"bidirectional": False, "encoder_layers": 3, "residual": True},
+    "residual": {"bidirectional": False, "encoder_layers": 3, "residual": "add"},
+    "highway": {"bidirectional": False, "encoder_layers": 2, "residual": "highway"},
+    "dense": {"encoder_layers": 3, "residual": "dense"},
+    "late": {"encoder_layers": 3, "residual": "add", "residual_from": 3},
+    "gnmt": {
+        "encoder_layers": 4,
+        "bidirectional_layers": 1,
+        "residual": "add",
+        "residual_from": 3,
+    },
+    "projected": {"encoder_layers": 2, "encoder_projection": 5},
+    "reversed": {"bidirectional": False, "reverse_source": True},
+    "reversed deep": {"encoder_layers": 2, "reverse_source": True},
+    "zoned": {"zoneout": 0.3},
 }
 CASES = [(cell, "two-way") for cell in CELLS] + [
     ("lstm", "one-way"),
     ("lstm", "deep"),
     ("gru", "residual"),
+    *[("lstm", shape) for shape in list(SHAPES)[4:]],
 ]
 
 
@@ -36,7 +51,7 @@ def encode(params, config, x, mask, key=None):
 def made(config, width=6, fill=0.0):
     """`(params, x, mask)`: random numbers, `fill` on padding, any width."""
     rng = np.random.default_rng(0)
-    inits = layers.initializers(None)
+    inits = layers.initializers()
     shapes = jax.eval_shape(lambda k: encoder.init(k, config, inits), jax.random.key(0))
     params = jax.tree.map(
         lambda p: rng.normal(0, 0.7, p.shape).astype(np.float32), shapes
@@ -52,12 +67,12 @@ def test_it_is_the_papers_equations_row_by_row(cell, shape):
     config = replace(TINY, cell=cell, **SHAPES[shape])
     params, x, mask = made(config)
     encoded = encode(params, config, x, mask)
-    ends = bridges.ends(encoded.carry, config.encoder_layers)
     exact = reference.to_float64(params)
     for row, length in enumerate(LENGTHS[:3]):
         annotations, expected = reference.encode(exact, config, x[row, :length])
         assert_close(encoded.annotations[row, :length], annotations, 2e-6)
-        assert_close([[p[row] for p in carry] for carry in ends], expected, 2e-6)
+        ends = [[[p[row] for p in c] for c in layer] for layer in encoded.carry]
+        assert_close(ends, expected, 2e-6)
 
 
 @pytest.mark.parametrize(("cell", "shape"), CASES[:4] + CASES[5:])
@@ -100,8 +115,9 @@ def test_recurrent_dropout_drops_the_same_units_at_every_step():
         TINY, cell="rnn", hidden_size=32, recurrent_dropout=0.5, bidirectional=False
     )
     bias, width = 0.1, 8
-    params = [[{"input": jnp.zeros((E, 32)), "recurrent": jnp.eye(32)}]]
-    params[0][0]["bias"] = jnp.full(32, bias)
+    layer = {"input": jnp.zeros((E, 32)), "recurrent": jnp.eye(32)}
+    layer["bias"] = jnp.full(32, bias)
+    params = {"layers": [[layer]], "residuals": [{}]}
     x, mask = jnp.zeros((2, width, E)), jnp.ones((2, width), bool)
     h = np.asarray(encode(params, config, x, mask, row_keys(rows=2)).annotations)
     dropped = np.isclose(h[:, 1], np.tanh(bias))
@@ -122,24 +138,21 @@ def test_bridges_match_layers_from_the_top(kind, layers_, cell):
     config = replace(
         TINY, cell=cell, bridge=kind, encoder_layers=above, decoder_layers=below
     )
-    rng = np.random.default_rng(0)
-    parts = 2 if cell == "lstm" else 1
+    if kind in ("pass", "each_direction"):
+        config = replace(config, decoder_hidden_size=8 if kind == "pass" else 4)
+    rng, parts = np.random.default_rng(0), CELLS[cell].parts
+
+    def normal(*shape):
+        return rng.normal(0, 1, shape).astype(np.float32)
+
     carry = [
-        [tuple(rng.normal(0, 1, (4,)) for _ in range(parts)) for _ in range(2)]
-        for _ in range(above)
+        [tuple(normal(4) for _ in range(parts)) for _ in range(2)] for _ in range(above)
     ]
-    size = 8 if kind == "pass" else 6
-    params = [
-        [
-            {"kernel": rng.normal(0, 1, (8, size)), "bias": rng.normal(0, 1, size)}
-            for _ in range(parts)
-        ]
-        for _ in range(below)
-    ]
-    ends = bridges.ends(carry, below)
-    found = bridges.BRIDGES[kind].apply(params if kind == "dense" else {}, ends, size)
-    joined = [
-        tuple(np.r_[f, b] for f, b in zip(*directions, strict=True))
-        for directions in carry
-    ]
-    assert_close(list(found), reference.bridge(params, config, joined, size), 1e-6)
+    bridge, inits = bridges.BRIDGES[kind], layers.initializers()
+    params = bridge.init(jax.random.key(0), config, parts, inits)
+    params = jax.tree.map(lambda p: normal(*p.shape), params)
+    encoded = EncoderOutput(np.zeros((1, 8)), carry, np.ones(1, bool))
+    found = bridge.apply(params, config, encoded)
+    size = config.decoder_hidden_size
+    assert_close(list(found), reference.bridge(params, config, carry, size), 1e-6)
+    assert bridge.sizes(config) == [len(layer[-1]) for layer in found]

@@ -32,7 +32,7 @@ from small import (
 
 from seq2seq_jax.config import ModelConfig
 from seq2seq_jax.errors import InputError
-from seq2seq_jax.nn import losses, model
+from seq2seq_jax.nn import checks, losses, model
 from seq2seq_jax.types import Batch
 
 sweep = pytest.mark.parametrize("config", SWEEP, ids=name)
@@ -157,7 +157,7 @@ def test_noise_belongs_to_its_row(config):
 @each_decoder
 def test_without_a_key_there_is_no_noise(config):
     params, batch = params_of(config), make_batch()
-    noisy = replace(config, **NOISY)
+    noisy = replace(config, **NOISY | {"zoneout": config.zoneout})
     assert_close(forward(params, noisy, batch), forward(params, config, batch))
 
 
@@ -309,7 +309,7 @@ def test_a_misspelt_name_is_answered_with_the_nearest(field):
     with pytest.raises(
         InputError, match=rf"model\.{field} is '{wrong}', expected one of"
     ):
-        model.check(replace(ModelConfig(), **{field: wrong}))
+        checks.check(replace(ModelConfig(), **{field: wrong}))
 
 
 @pytest.mark.parametrize(
@@ -333,7 +333,7 @@ def test_a_misspelt_name_is_answered_with_the_nearest(field):
 )
 def test_impossible_pairs_are_refused_in_one_line(values, says):
     with pytest.raises(InputError) as caught:
-        model.check(replace(ModelConfig(), **values))
+        checks.check(replace(ModelConfig(), **values))
     message = str(caught.value)
     assert "\n" not in message
     for part in says:
@@ -342,4 +342,4 @@ def test_impossible_pairs_are_refused_in_one_line(values, says):
 
 @sweep
 def test_possible_pairs_are_accepted(config):
-    model.check(config, shared_vocab=True)
+    checks.check(config, shared_vocab=True)

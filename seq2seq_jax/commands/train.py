@@ -6,8 +6,9 @@ from pathlib import Path
 
 from seq2seq_jax import flags
 from seq2seq_jax.commands import recipes
-from seq2seq_jax.config import Config, validate
+from seq2seq_jax.config import Config
 from seq2seq_jax.errors import InputError
+from seq2seq_jax.limits import validate
 
 DESCRIPTION = """Train a model by a recipe, a file or one of ours by name (cmudict).
 

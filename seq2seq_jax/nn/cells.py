@@ -14,7 +14,8 @@ import jax
 import jax.numpy as jnp
 
 from seq2seq_jax.nn import layers
-from seq2seq_jax.types import Array, Carry, Params
+from seq2seq_jax.nn.recurrence import unroll
+from seq2seq_jax.types import Array, Carry, Key, Params
 
 
 class Cell(NamedTuple):
@@ -25,17 +26,92 @@ class Cell(NamedTuple):
         initial_carry: `(like [..., D], hidden_size) -> carry` of zeros `[..., H]`.
         project: `(params, x [..., D]) -> [..., G*H]`, the input's share of the gates.
         step: `(params, carry, projected, drop=None) -> (carry, output [..., H])`.
+        parts: arrays in a carry.
+        whole: `(params, carry, projected [..., T, G*H], mask, reverse) -> (carry,
+            outputs)` of all steps at once; None: a scan over `step` is the only way.
+        recurrent_product: whether a step multiplies h_{t-1} by a matrix.
     """
 
     init: Callable[..., Params]
     initial_carry: Callable[..., Carry]
     project: Callable[..., jax.Array]
     step: Callable[..., tuple[Carry, jax.Array]]
+    parts: int
+    whole: Callable[..., tuple[Carry, jax.Array]] | None = None
+    recurrent_product: bool = True
 
 
 def run_step(cell: Cell, params: Params, carry: Carry, x: Array) -> tuple:
     """One whole step from the raw input x: `(carry, output)`."""
     return cell.step(params, carry, cell.project(params, x))
+
+
+def zoned_step(
+    cell: Cell,
+    params: Params,
+    carry: Carry,
+    projected: Array,
+    drop: Array | None = None,
+    zones: Carry | None = None,
+    zoneout: float = 0.0,
+) -> tuple[Carry, jax.Array]:
+    """A step of which some units keep their state: Krueger et al. 2017, zoneout.
+
+    `zones` is a carry of booleans, true where a unit keeps its last value. Without it
+    each unit takes the expectation: zoneout * old + (1 - zoneout) * new.
+    """
+    new, output = cell.step(params, carry, projected, drop)
+    if zoneout == 0.0:
+        return new, output
+    if zones is None:
+        new = jax.tree.map(
+            lambda old, new: zoneout * old + (1.0 - zoneout) * new, carry, new
+        )
+    else:
+        new = jax.tree.map(jnp.where, zones, carry, new)
+    return new, new[-1]
+
+
+def run_cell(
+    cell: Cell,
+    params: Params,
+    carry: Carry,
+    projected: jax.Array,
+    mask: Array | None = None,
+    drop: Array | None = None,
+    zones: Carry | None = None,
+    zoneout: float = 0.0,
+    *,
+    reverse: bool = False,
+) -> tuple[Carry, jax.Array]:
+    """All steps of `projected [..., T, G*H]`: `(last carry, outputs [..., T, H])`.
+
+    Args:
+        cell: an entry of `CELLS`, with its `params`.
+        carry: the first one.
+        projected: what `cell.project` made.
+        mask: `[..., T]`; where false the carry stands still and the output is 0.
+        drop: `[..., H]`, see the module's text.
+        zones: a carry of `[..., T, H]` booleans, see `zoned_step`.
+        zoneout: the share of units that keep their state.
+        reverse: from the last real position to the first.
+    """
+    if cell.whole is not None and zoneout == 0.0:
+        return cell.whole(params, carry, projected, mask, reverse)
+
+    def step(carry: Carry, xs: tuple) -> tuple[Carry, jax.Array]:
+        return zoned_step(cell, params, carry, xs[0], drop, xs[1], zoneout)
+
+    return unroll(step, carry, (projected, zones), mask, reverse=reverse)
+
+
+def zones_of(key: Key, rate: float, cell: Cell, shape: tuple[int, ...]) -> Carry | None:
+    """Booleans for each part of a carry, true with probability `rate`; None: none."""
+    if key is None or rate == 0.0:
+        return None
+    keys = layers.split_key(key, cell.parts)
+    masks = (layers.dropout_mask(k, rate, shape) for k in keys)
+    return tuple(mask == 0.0 for mask in masks if mask is not None)
 
 
 def make_init(gates: int, forget_bias: float = 0.0) -> Callable[..., Params]:
@@ -105,7 +181,7 @@ def lstm_step(
     The forget gate's bias starts at 1 (Jozefowicz et al. 2015).
 
     >>> cell = CELLS["lstm"]
-    >>> params = cell.init(jax.random.key(0), 3, 2, layers.initializers(None))
+    >>> params = cell.init(jax.random.key(0), 3, 2, layers.initializers())
     >>> carry = cell.initial_carry(jnp.ones((5, 3)), 2)
     >>> [part.shape for part in run_step(cell, params, carry, jnp.ones((5, 3)))[0]]
     [(5, 2), (5, 2)]
@@ -135,7 +211,7 @@ def gru_step(
     n = tanh(W x + b + r * (U h + b'));  h_t = z * h_{t-1} + (1 - z) * n.
 
     >>> cell = CELLS["gru"]
-    >>> params = cell.init(jax.random.key(0), 3, 2, layers.initializers(None))
+    >>> params = cell.init(jax.random.key(0), 3, 2, layers.initializers())
     >>> _, h = run_step(cell, params, cell.initial_carry(jnp.ones(3), 2), jnp.ones(3))
     >>> h.shape
     (2,)
@@ -159,7 +235,7 @@ def gru_reset_before_step(
     n = tanh(W x + U (r * h));  h_t = z * h_{t-1} + (1 - z) * n.
 
     >>> cell = CELLS["gru_reset_before"]
-    >>> params = cell.init(jax.random.key(0), 3, 2, layers.initializers(None))
+    >>> params = cell.init(jax.random.key(0), 3, 2, layers.initializers())
     >>> _, h = run_step(cell, params, cell.initial_carry(jnp.ones(3), 2), jnp.ones(3))
     >>> h.shape
     (2,)
@@ -176,8 +252,8 @@ def gru_reset_before_step(
 
 
 CELLS = {
-    "rnn": Cell(make_init(1), one_part, project, rnn_step),
-    "lstm": Cell(make_init(4, forget_bias=1.0), two_parts, project, lstm_step),
-    "gru": Cell(gru_init, one_part, project, gru_step),
-    "gru_reset_before": Cell(make_init(3), one_part, project, gru_reset_before_step),
+    "rnn": Cell(make_init(1), one_part, project, rnn_step, 1),
+    "lstm": Cell(make_init(4, forget_bias=1.0), two_parts, project, lstm_step, 2),
+    "gru": Cell(gru_init, one_part, project, gru_step, 1),
+    "gru_reset_before": Cell(make_init(3), one_part, project, gru_reset_before_step, 1),
 }

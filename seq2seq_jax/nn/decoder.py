@@ -1,14 +1,15 @@
 """The decoder: sizes, first state, one step, the teacher-forced unroll of any entry."""
 
+from typing import Any
+
 import jax
-import jax.numpy as jnp
 
 from seq2seq_jax.config import ModelConfig
-from seq2seq_jax.nn import attention, bridges, layers
-from seq2seq_jax.nn.cells import CELLS
+from seq2seq_jax.nn import attention, bridges, layers, sizes
+from seq2seq_jax.nn.cells import CELLS, zones_of
 from seq2seq_jax.nn.decoders import DECODERS
-from seq2seq_jax.nn.encoder import annotation_size
-from seq2seq_jax.nn.stack import Noise, decoder_size, inputs, no_noise, part_feed
+from seq2seq_jax.nn.residuals import RESIDUALS
+from seq2seq_jax.nn.stack import Noise, inputs, no_noise, part_feed
 from seq2seq_jax.types import (
     Array,
     AttentionMemory,
@@ -19,61 +20,88 @@ from seq2seq_jax.types import (
 )
 
 
-def layer_input_sizes(config: ModelConfig) -> list[int]:
-    """Input size of each layer."""
-    feed = DECODERS[config.decoder].feed_size(config)
-    above = [decoder_size(config)] * (config.decoder_layers - 1)
-    return [config.embedding_size + feed, *above]
+def readout_size(config: ModelConfig) -> int:
+    """R: what the head reads, the entry's readout or its narrower projection."""
+    return config.output_rank or DECODERS[config.decoder].readout_size(config)
+
+
+def read_out(
+    params: Params, config: ModelConfig, features: Any, embedded: Array
+) -> jax.Array:
+    """The entry's readout `[..., R]` of any number of steps.
+
+    With `output_rank` the output layer is a product of two matrices (Cho et al. 2014,
+    A.2.1), of which the first one is applied here.
+    """
+    entry = DECODERS[config.decoder]
+    readout = entry.readout(params["own"], config, features, embedded)
+    if config.output_rank is None:
+        return readout
+    return layers.matmul(readout, params["output_factor"])
+
+
+def below_sizes(config: ModelConfig) -> list[int]:
+    """What each layer reads from below: the embedding's size, then the decoder's."""
+    above = [sizes.decoder_size(config)] * (config.decoder_layers - 1)
+    return [config.embedding_size, *above]
 
 
 def init(key: jax.Array, config: ModelConfig, inits: layers.Initializers) -> Params:
     """Parameters of the layers, the attention, the bridge and the entry's own."""
-    keys = jax.random.split(key, 4)
-    cell, size = CELLS[config.cell], decoder_size(config)
-    layer_keys = jax.random.split(keys[0], config.decoder_layers)
-    parts = len(cell.initial_carry(jnp.zeros(1), 1))
-    return {
+    keys = jax.random.split(key, 6)
+    cell, entry = CELLS[config.cell], DECODERS[config.decoder]
+    size, annotations = sizes.decoder_size(config), sizes.annotation_size(config)
+    feeds, below = entry.feeds(config), below_sizes(config)
+    per_layer = enumerate(jax.random.split(keys[4], config.decoder_layers))
+    residual = RESIDUALS[config.residual]
+    made = {
         "layers": [
-            cell.init(k, inputs, size, inits)
-            for k, inputs in zip(layer_keys, layer_input_sizes(config), strict=True)
+            cell.init(k, width + feed, size, inits)
+            for k, width, feed in zip(
+                jax.random.split(keys[0], config.decoder_layers),
+                below,
+                feeds,
+                strict=True,
+            )
         ],
-        "attention": attention.SCORES[config.attention].init(
-            keys[1], size, annotation_size(config), config.attention_size or size, inits
-        ),
+        "residuals": [
+            residual.init(k, size, inits)
+            if i > 0 and sizes.has_residual(config, i, size, size)
+            else {}
+            for i, k in per_layer
+        ],
+        "attention": attention.init(keys[1], config, size, annotations, inits),
         "bridge": bridges.BRIDGES[config.bridge].init(
-            keys[2], parts, annotation_size(config), size, config.decoder_layers, inits
+            keys[2], config, cell.parts, inits
         ),
-        "own": DECODERS[config.decoder].init(keys[3], config, inits),
+        "own": entry.init(keys[3], config, inits),
     }
+    if config.output_rank is not None:
+        shape = (entry.readout_size(config), config.output_rank)
+        made["output_factor"] = inits.kernel(keys[5], shape)
+    return made
 
 
 def start(
     params: Params, config: ModelConfig, encoded: EncoderOutput
 ) -> tuple[AttentionMemory, DecoderState]:
     """Project the keys once and bridge the encoder's last carry to the first state."""
-    memory = attention.SCORES[config.attention].memory(params["attention"], encoded)
-    ends = bridges.ends(encoded.carry, config.decoder_layers)
+    memory = attention.memory(params["attention"], config, encoded)
     bridge = bridges.BRIDGES[config.bridge]
-    carry = bridge.apply(params["bridge"], ends, decoder_size(config))
-    top = carry[-1][-1]
-    context_shape = (*top.shape[:-1], DECODERS[config.decoder].first_context(config))
-    state = DecoderState(
-        carry=carry,
-        context=jnp.zeros_like(top, shape=context_shape),
-        attention=attention.initial_state(memory, top),
-    )
-    return memory, state
+    carry = bridge.apply(params["bridge"], config, encoded)
+    carry, context = DECODERS[config.decoder].start(params, config, encoded, carry)
+    looked = attention.initial_state(config, memory, carry[-1][-1])
+    return memory, DecoderState(carry, context, looked)
 
 
 def make_noise(
     key: Key, config: ModelConfig, like: Array, steps: tuple[int, ...] = ()
 ) -> Noise:
-    """Dropout masks for rows shaped as `like [..., D]` over `steps` time steps."""
-    rows, size = like.shape[:-1], decoder_size(config)
-    feed = DECODERS[config.decoder].feed_size(config)
-    widths = [feed, *[size] * (config.decoder_layers - 1)]
-    keys = layers.split_key(key, 2 * config.decoder_layers)
-    n = config.decoder_layers
+    """Noise for rows shaped as `like [..., D]` over `steps` time steps."""
+    rows, size, n = like.shape[:-1], sizes.decoder_size(config), config.decoder_layers
+    feed, *beside = DECODERS[config.decoder].feeds(config)
+    widths = [feed, *[size + width for width in beside]]
+    keys = layers.split_key(key, 3 * n)
     return Noise(
         inputs=tuple(
             layers.dropout_mask(k, config.dropout, (*rows, *steps, width))
@@ -81,7 +109,11 @@ def make_noise(
         ),
         recurrent=tuple(
             layers.dropout_mask(k, config.recurrent_dropout, (*rows, size))
-            for k in keys[n:]
+            for k in keys[n : 2 * n]
+        ),
+        zones=tuple(
+            zones_of(k, config.zoneout, CELLS[config.cell], (*rows, *steps, size))
+            for k in keys[2 * n :]
         ),
     )
 
@@ -99,7 +131,7 @@ def step(
     state, features = entry.advance(
         params, config, memory, state, projected, no_noise(config)
     )
-    return state, entry.readout(params["own"], config, features, embedded)
+    return state, read_out(params, config, features, embedded)
 
 
 def unroll(
@@ -119,4 +151,4 @@ def unroll(
     noise = make_noise(key, config, embedded[..., 0, :], (embedded.shape[-2],))
     projected = inputs(params, config, embedded)
     features, weights = entry.unroll(params, config, memory, state, projected, noise)
-    return entry.readout(params["own"], config, features, embedded), weights
+    return read_out(params, config, features, embedded), weights

@@ -13,19 +13,25 @@ import jax
 import jax.numpy as jnp
 
 from seq2seq_jax.config import ModelConfig
-from seq2seq_jax.nn import attention, layers
-from seq2seq_jax.nn.cells import CELLS
-from seq2seq_jax.nn.recurrence import unroll as unroll_cell
+from seq2seq_jax.nn import layers, sizes
 from seq2seq_jax.nn.stack import (
     Noise,
-    context_size,
-    decoder_size,
     feed_share,
     look,
+    look_all,
     run_layers,
     scan_steps,
+    unroll_bottom,
+    unroll_upper,
 )
-from seq2seq_jax.types import Array, AttentionMemory, Carry, DecoderState, Params
+from seq2seq_jax.types import (
+    Array,
+    AttentionMemory,
+    Carry,
+    DecoderState,
+    EncoderOutput,
+    Params,
+)
 
 
 class Decoder(NamedTuple):
@@ -33,40 +39,61 @@ class Decoder(NamedTuple):
 
     Attributes:
         init: `(key, config, initializers) -> params` of what stands beside the layers.
-        feed_size: `(config) -> size` of the feed; 0: no feed.
+        feeds: `(config) -> sizes`, over layers, of what comes beside the embedding (the
+            bottom layer's feed) or beside the output of the layer below; 0: nothing.
         readout_size: `(config) -> R`.
+        start: `(params, config, encoded, carry) -> (carry, context)`, the first ones,
+            from the bridge's carry.
         advance: `(params, config, memory, state, projected, noise) -> (state,
             features)`.
         readout: `(params, config, features, embedded) -> [..., R]`.
-        first_context: `(config) -> size` of `DecoderState.context`.
         unroll: `(params, config, memory, state, projected, noise) -> (features,
             weights)` of all steps; `partial(scan_steps, advance)` serves any entry.
+        refuse: `(config) -> reason` why it cannot serve a config and a way out, or "".
 
     `params` is the whole decoder's, with the bottom layer's input matrix parted by
     `stack.part_feed`; `readout` gets what `init` made.
     """
 
     init: Callable[..., Params]
-    feed_size: Callable[[ModelConfig], int]
+    feeds: Callable[[ModelConfig], tuple[int, ...]]
     readout_size: Callable[[ModelConfig], int]
+    start: Callable[..., tuple[Carry, jax.Array]]
     advance: Callable[..., tuple[DecoderState, Any]]
     readout: Callable[..., jax.Array]
-    first_context: Callable[[ModelConfig], int]
     unroll: Callable[..., tuple[Any, jax.Array]]
+    refuse: Callable[[ModelConfig], str] = lambda config: ""
+
+
+def only_bottom(size: Callable[[ModelConfig], int]) -> Callable[..., tuple[int, ...]]:
+    """`feeds` of a decoder that brings something to its bottom layer alone."""
+    return lambda config: (size(config), *[0] * (config.decoder_layers - 1))
+
+
+def zero_context(size: Callable[[ModelConfig], int]) -> Callable[..., tuple]:
+    """`start` with the bridge's carry and a context of zeros."""
+
+    def start(
+        params: Params, config: ModelConfig, encoded: EncoderOutput, carry: Carry
+    ) -> tuple[Carry, jax.Array]:
+        top = carry[-1][-1]
+        return carry, jnp.zeros_like(top, shape=(*top.shape[:-1], size(config)))
+
+    return start
 
 
 def luong_init(
     key: jax.Array, config: ModelConfig, inits: layers.Initializers
 ) -> Params:
     """W_c `[C + H, H]`, without bias as in the authors' code."""
-    size = decoder_size(config)
-    width = context_size(config) + size
+    size = sizes.decoder_size(config)
+    width = sizes.context_size(config) + size
     return layers.dense_init(key, width, size, inits.kernel, bias=False)
 
 
 def luong_feed(config: ModelConfig) -> int:
     """Input feeding brings the last attentional vector."""
-    return decoder_size(config) if config.input_feeding else 0
+    return sizes.decoder_size(config) if config.input_feeding else 0
 
 
 def attentional(params: Params, context: Array, output: Array) -> jax.Array:
@@ -108,29 +135,10 @@ def luong_unroll(
         return scan_steps(
             luong_advance, params, config, memory, state, projected, noise
         )
-    cell, output = CELLS[config.cell], projected
-    for i, layer in enumerate(params["layers"]):
-        below = output
-        if i > 0:
-            projected = cell.project(layer, layers.apply_mask(below, noise.inputs[i]))
-
-        def cell_step(
-            carry: Carry, x: Array, p: Params = layer, d: Any = noise.recurrent[i]
-        ) -> tuple[Carry, jax.Array]:
-            return cell.step(p, carry, x, d)
-
-        _, output = unroll_cell(cell_step, state.carry[i], projected)
-        if config.residual and i > 0:
-            output = output + below
-    # All T queries of a row read the row's one memory, as the K beams do in a search.
-    wide = AttentionMemory(
-        memory.values[..., None, :, :],
-        memory.keys[..., None, :, :],
-        memory.mask[..., None, :],
-    )
-    first = attention.initial_state(wide, output)
-    looked, context = look(params, config, wide, output, first)
-    return attentional(params["own"], context, output), looked.weights
+    output = unroll_bottom(params, config, state.carry, projected, noise)
+    output = unroll_upper(params, config, state.carry, output, noise)
+    weights, contexts = look_all(params, config, memory, output)
+    return attentional(params["own"], contexts, output), weights
 
 
 def luong_readout(
@@ -140,12 +148,18 @@ def luong_readout(
     return features
 
 
-def bahdanau_init(
+def maxout_size(config: ModelConfig) -> int:
+    """l, the units of a maxout readout."""
+    return config.readout_size or config.embedding_size
+
+
+def maxout_init(
     key: jax.Array, config: ModelConfig, inits: layers.Initializers
 ) -> Params:
-    """U_o, V_o and C_o, one above the other, `[H + E + C, 2 E]`, and a bias."""
-    width = decoder_size(config) + config.embedding_size + context_size(config)
-    return layers.dense_init(key, width, 2 * config.embedding_size, inits.kernel)
+    """U_o, V_o and C_o, one above the other, `[H + E + C, 2 l]`, and a bias."""
+    width = sizes.decoder_size(config) + config.embedding_size
+    width += sizes.context_size(config)
+    return layers.dense_init(key, width, 2 * maxout_size(config), inits.kernel)
 
 
 def bahdanau_advance(
@@ -168,12 +182,13 @@ def bahdanau_advance(
     return DecoderState(carry, context, looked), (output, context)
 
 
-def bahdanau_readout(
+def maxout_readout(
     params: Params, config: ModelConfig, features: Any, embedded: Array
 ) -> jax.Array:
-    """A.2.2's deep output: t~_i = U_o s_i + V_o E y_{i-1} + C_o c_i, maxima of pairs.
+    """Bahdanau 2014, A.2.2, deep output: maxima of pairs (Goodfellow et al. 2013).
 
-    With s_i as section 3.1 writes it (the appendix has s_{i-1}).
+    t~_i = U_o s + V_o E y_{i-1} + C_o c_i;  t_i = [max(t~_{i,2j-1}, t~_{i,2j})]_j, from
+    the `features` (s, c_i): s is s_i as section 3.1 writes it, or s_{i-1} as in A.2.2.
     """
     output, context = features
     wide = layers.dense(params, jnp.concatenate([output, embedded, context], axis=-1))
@@ -183,20 +198,20 @@ def bahdanau_readout(
 DECODERS = {
     "luong": Decoder(
         init=luong_init,
-        feed_size=luong_feed,
-        readout_size=decoder_size,
+        feeds=only_bottom(luong_feed),
+        readout_size=sizes.decoder_size,
+        start=zero_context(sizes.decoder_size),
         advance=luong_advance,
         readout=luong_readout,
-        first_context=decoder_size,
         unroll=luong_unroll,
     ),
     "bahdanau": Decoder(
-        init=bahdanau_init,
-        feed_size=context_size,
-        readout_size=lambda config: config.embedding_size,
+        init=maxout_init,
+        feeds=only_bottom(sizes.context_size),
+        readout_size=maxout_size,
+        start=zero_context(sizes.context_size),
         advance=bahdanau_advance,
-        readout=bahdanau_readout,
-        first_context=context_size,
+        readout=maxout_readout,
         unroll=partial(scan_steps, bahdanau_advance),
     ),
 }

@@ -1,31 +1,41 @@
 """The encoder: stacked recurrent layers, in one direction or in both."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
 from seq2seq_jax.config import ModelConfig
-from seq2seq_jax.nn import layers
-from seq2seq_jax.nn.cells import CELLS
-from seq2seq_jax.nn.recurrence import unroll
+from seq2seq_jax.nn import layers, sizes
+from seq2seq_jax.nn.cells import CELLS, run_cell, zones_of
+from seq2seq_jax.nn.residuals import RESIDUALS
 from seq2seq_jax.types import Array, Carry, EncoderOutput, Key, Params
 
 
-def annotation_size(config: ModelConfig) -> int:
-    """C: the size of an annotation."""
-    return config.hidden_size * (2 if config.bidirectional else 1)
-
-
 def init(key: jax.Array, config: ModelConfig, inits: layers.Initializers) -> Params:
-    """A list over layers of a list over directions of cell parameters."""
-    directions = 2 if config.bidirectional else 1
-    keys = jax.random.split(key, (config.encoder_layers, directions))
-    sizes = [config.embedding_size]
-    sizes += [annotation_size(config)] * (config.encoder_layers - 1)
-    cell = CELLS[config.cell]
-    return [
-        [cell.init(k, size, config.hidden_size, inits) for k in row]
-        for row, size in zip(keys, sizes, strict=True)
-    ]
+    """Parameters by layer and direction, of the residuals and of the projection."""
+    cell, size = CELLS[config.cell], config.hidden_size
+    keys = list(jax.random.split(key, config.encoder_layers + 1))
+    made: dict[str, Any] = {"layers": [], "residuals": []}
+    inputs = config.embedding_size
+    for layer, mine in enumerate(keys[:-1]):
+        outputs = sizes.encoder_layer_size(config, layer)
+        *directions, residual = jax.random.split(mine, 3)
+        made["layers"].append(
+            [
+                cell.init(k, inputs, size, inits)
+                for k in directions[: sizes.directions(config, layer)]
+            ]
+        )
+        kind = RESIDUALS[config.residual]
+        here = sizes.has_residual(config, layer, inputs, outputs)
+        made["residuals"].append(kind.init(residual, outputs, inits) if here else {})
+        inputs = outputs
+    if config.encoder_projection:
+        made["projection"] = layers.dense_init(
+            keys[-1], inputs, config.encoder_projection, inits.kernel
+        )
+    return made
 
 
 def encode(
@@ -33,22 +43,51 @@ def encode(
 ) -> EncoderOutput:
     """Annotations h_j = [h->_j ; h<-_j] (Bahdanau 2014, eq. 7) of the top layer.
 
+    With `reverse_source` the layers read the tokens from the last to the first, the end
+    marker still last (Sutskever 2014, section 3.3); the annotations come back in the
+    order of the source, so nothing after the encoder knows of it.
+
     Args:
         params: of `init`.
         config: the model's.
         x: `[..., S, E]`, the frontend's output; dropped out here.
         mask: `[..., S]` bool.
-        key: for dropout.
+        key: for dropout and zoneout.
     """
-    carries = []
-    for i, layer in enumerate(params):
+    if config.reverse_source:
+        x = reversed_tokens(x, mask)
+    carries, below = [], []
+    for i, layer in enumerate(params["layers"]):
         here, inner, key = layers.split_key(key, 3)
+        below.append(x)
         inputs = layers.dropout(here, config.dropout, x)
         carry, output = run_layer(layer, config, inputs, mask, inner)
-        residual = config.residual and i > 0 and output.shape == x.shape
-        x = output + x if residual else output
+        if sizes.has_residual(config, i, x.shape[-1], output.shape[-1]):
+            kind = RESIDUALS[config.residual]
+            output = kind.apply(params["residuals"][i], below, output)
+            output = jnp.where(mask[..., None], output, 0.0)
+        x = output
         carries.append(carry)
+    if config.encoder_projection:
+        x = jnp.where(mask[..., None], layers.dense(params["projection"], x), 0.0)
+    if config.reverse_source:
+        x = reversed_tokens(x, mask)
     return EncoderOutput(x, tuple(carries), jnp.asarray(mask))
+
+
+def reversed_tokens(x: jax.Array, mask: Array) -> jax.Array:
+    """`x [..., S, D]` with its real positions reversed, but for the last one of them.
+
+    The last one is the end marker. Padding stays where it is; twice is the identity.
+
+    >>> x = jnp.arange(5.0)[:, None]
+    >>> reversed_tokens(x, jnp.arange(5) < 4).ravel().tolist()
+    [2.0, 1.0, 0.0, 3.0, 4.0]
+    """
+    place = jnp.arange(x.shape[-2])
+    length = jnp.sum(mask, axis=-1, keepdims=True)
+    order = jnp.where(place < length - 1, length - 2 - place, place)
+    return jnp.take_along_axis(x, order[..., None], axis=-2)
 
 
 def run_layer(
@@ -58,20 +97,22 @@ def run_layer(
     cell = CELLS[config.cell]
     carries, outputs = [], []
     for direction, cell_params in enumerate(params):
-        mine, key = layers.split_key(key, 2)
+        mine, zone_key, key = layers.split_key(key, 3)
         first = cell.initial_carry(x[..., 0, :], config.hidden_size)
-        drop = layers.dropout_mask(mine, config.recurrent_dropout, first[-1].shape)
-
-        def step(
-            carry: Carry,
-            projected: Array,
-            p: Params = cell_params,
-            d: Array | None = drop,
-        ) -> tuple[Carry, jax.Array]:
-            return cell.step(p, carry, projected, d)
-
-        projected = cell.project(cell_params, x)
-        carry, output = unroll(step, first, projected, mask, reverse=direction == 1)
+        shape = first[-1].shape
+        drop = layers.dropout_mask(mine, config.recurrent_dropout, shape)
+        steps = (*shape[:-1], x.shape[-2], shape[-1])
+        carry, output = run_cell(
+            cell,
+            cell_params,
+            first,
+            cell.project(cell_params, x),
+            mask,
+            drop,
+            zones_of(zone_key, config.zoneout, cell, steps),
+            config.zoneout,
+            reverse=direction == 1,
+        )
         carries.append(carry)
         outputs.append(output)
     return tuple(carries), jnp.concatenate(outputs, axis=-1)

@@ -15,30 +15,90 @@ Initializer = Callable[[jax.Array, tuple[int, ...]], jax.Array]
 
 
 class Initializers(NamedTuple):
-    """How a model draws its first weights; biases start at 0."""
+    """How a model draws its first weights; biases start at 0.
+
+    Attributes:
+        kernel: matrices.
+        recurrent: a cell's recurrent matrix `[H, G*H]`.
+        embedding: tables `[V, E]`.
+        attention: matrices inside an attention score.
+        vector: an attention score's vector v_a, as a matrix `[A, 1]`.
+    """
 
     kernel: Initializer
     recurrent: Initializer
     embedding: Initializer
+    attention: Initializer
+    vector: Initializer
 
 
-def initializers(scale: float | None) -> Initializers:
-    """Weights from U(-scale, scale), or, for None, from rules that need no tuning.
+def default_initializers(scale: float | None) -> Initializers:
+    """Rules that need no tuning.
 
-    The rules: Glorot & Bengio 2010 uniform for kernels, an orthogonal matrix for each
-    recurrent product (Saxe et al. 2014), N(0, 1/E) for embeddings.
+    Glorot & Bengio 2010 uniform for kernels, an orthogonal matrix for each recurrent
+    product (Saxe et al. 2014), N(0, 1/E) for embeddings.
     """
-    if scale is None:
-        return Initializers(
-            jax.nn.initializers.glorot_uniform(),
-            orthogonal_blocks,
-            lambda key, shape: jax.random.normal(key, shape) / jnp.sqrt(shape[-1]),
-        )
+    kernel = jax.nn.initializers.glorot_uniform()
+    return Initializers(kernel, orthogonal_blocks, unit_rows, kernel, kernel)
+
+
+def unit_rows(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """N(0, 1/E): rows of unit length on average."""
+    return jax.random.normal(key, shape) / jnp.sqrt(shape[-1])
+
+
+def uniform_initializers(scale: float | None) -> Initializers:
+    """U(-x, x) for everything, x = 0.1 unless told otherwise.
+
+    Sutskever 2014: 0.08; Luong 2015 and tensorflow/nmt: 0.1; GNMT 2016: 0.04.
+    """
+    width = 0.1 if scale is None else scale
 
     def uniform(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-        return jax.random.uniform(key, shape, minval=-scale, maxval=scale)
+        return jax.random.uniform(key, shape, minval=-width, maxval=width)
 
-    return Initializers(uniform, uniform, uniform)
+    return Initializers(*[uniform] * 5)
+
+
+def gaussian_initializers(scale: float | None) -> Initializers:
+    """N(0, x^2), x = 0.01 unless told otherwise, and orthogonal recurrent matrices.
+
+    Cho 2014 and Bahdanau 2014, B.1: there the matrices of the alignment model come
+    from N(0, 0.001^2), a tenth of x here, and v_a starts at 0. (Cho takes the left
+    singular vectors of a white Gaussian matrix, which is an orthogonal matrix too.)
+    """
+    width = 0.01 if scale is None else scale
+
+    def gaussian(factor: float) -> Initializer:
+        return lambda key, shape: width * factor * jax.random.normal(key, shape)
+
+    plain = gaussian(1.0)
+    zeros = jax.nn.initializers.zeros
+    return Initializers(plain, orthogonal_blocks, plain, gaussian(0.1), zeros)
+
+
+def glorot_initializers(kernel: Initializer) -> Callable[..., Initializers]:
+    """tensorflow/nmt's `init_op` glorot_normal or glorot_uniform, for everything."""
+    return lambda scale: Initializers(*[kernel] * 5)
+
+
+INITIALIZERS: dict[str, Callable[[float | None], Initializers]] = {
+    "default": default_initializers,
+    "uniform": uniform_initializers,
+    "gaussian": gaussian_initializers,
+    "glorot_normal": glorot_initializers(jax.nn.initializers.glorot_normal()),
+    "glorot_uniform": glorot_initializers(jax.nn.initializers.glorot_uniform()),
+}
+
+
+def initializers(name: str = "default", scale: float | None = None) -> Initializers:
+    """An entry of `INITIALIZERS` at a width.
+
+    >>> values = initializers("uniform", 0.2).kernel(jax.random.key(0), (9, 9))
+    >>> bool((abs(values) <= 0.2).all())
+    True
+    """
+    return INITIALIZERS[name](scale)
 
 
 def orthogonal_blocks(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:

@@ -8,15 +8,9 @@ import jax
 import jax.numpy as jnp
 
 from seq2seq_jax.config import ModelConfig
-from seq2seq_jax.errors import InputError, choose
 from seq2seq_jax.nn import decoder, encoder, layers
-from seq2seq_jax.nn.attention import SCORES
-from seq2seq_jax.nn.bridges import BRIDGES
-from seq2seq_jax.nn.cells import CELLS
-from seq2seq_jax.nn.decoders import DECODERS
 from seq2seq_jax.nn.frontends import FRONTENDS
 from seq2seq_jax.nn.heads import HEADS
-from seq2seq_jax.nn.stack import decoder_size
 from seq2seq_jax.types import (
     Array,
     AttentionMemory,
@@ -30,58 +24,15 @@ from seq2seq_jax.types import (
 
 FRONTEND = FRONTENDS["tokens"]
 HEAD = HEADS["vocabulary"]
-TIES = ("none", "output", "all")
-DTYPES = ("float32", "bfloat16")
-
-
-def check(config: ModelConfig, shared_vocab: bool = False) -> None:
-    """Refuse unknown names and impossible pairs, before anything is compiled.
-
-    Raises:
-        InputError: naming both sides of the conflict and a way out.
-    """
-    choose(CELLS, config.cell, "model.cell")
-    choose(SCORES, config.attention, "model.attention")
-    choose(BRIDGES, config.bridge, "model.bridge")
-    choose(DECODERS, config.decoder, "model.decoder")
-    choose(TIES, config.tied_embeddings, "model.tied_embeddings")
-    choose(DTYPES, config.dtype, "model.dtype")
-    annotation, size = encoder.annotation_size(config), decoder_size(config)
-    halves = "two directions of " if config.bidirectional else ""
-    if config.attention == "dot" and annotation != size:
-        raise InputError(
-            f"model.attention 'dot' needs annotations and decoder of one size, but "
-            f"they are {annotation} ({halves}{config.hidden_size}) and {size}: set "
-            f"model.decoder_hidden_size {annotation}, or model.attention general"
-        )
-    if BRIDGES[config.bridge].same_size and annotation != size:
-        raise InputError(
-            f"model.bridge {config.bridge!r} needs encoder and decoder of one size, "
-            f"but they are {annotation} ({halves}{config.hidden_size}) and {size}: set "
-            f"model.decoder_hidden_size {annotation}, or model.bridge dense"
-        )
-    readout = DECODERS[config.decoder].readout_size(config)
-    if config.tied_embeddings != "none" and readout != config.embedding_size:
-        raise InputError(
-            f"model.tied_embeddings {config.tied_embeddings!r} needs the decoder's "
-            f"readout ({readout}) as wide as model.embedding_size "
-            f"({config.embedding_size}): set model.embedding_size {readout}"
-        )
-    if config.tied_embeddings == "all" and not shared_vocab:
-        raise InputError(
-            "model.tied_embeddings 'all' needs one vocabulary for both sides: set "
-            "data.shared_vocab True, or model.tied_embeddings output"
-        )
 
 
 def init_params(
     key: jax.Array, config: ModelConfig, source_vocab_size: int, target_vocab_size: int
 ) -> Params:
     """All parameters, float32, as nested dicts and lists."""
-    inits = layers.initializers(config.init_scale)
+    inits = layers.initializers(config.init, config.init_scale)
     keys = jax.random.split(key, 5)
-    size = config.embedding_size
-    readout = DECODERS[config.decoder].readout_size(config)
+    size, readout = config.embedding_size, decoder.readout_size(config)
     tied = config.tied_embeddings != "none"
     params = {
         "target": FRONTEND.init(keys[1], target_vocab_size, size, inits),

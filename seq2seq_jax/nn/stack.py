@@ -1,8 +1,9 @@
-"""What all decoders share: a stack of cells, its dropout masks, its scan over time.
+"""What all decoders share: a stack of cells, its noise, its scan over time.
 
 The bottom layer's input is [embedding ; feed], where feed is what the entry of
 `DECODERS` brings from the step before or from this step's attention. The embeddings'
-share of the gates is computed for all steps at once, the feed's inside the scan.
+share of the gates is computed for all steps at once, the feed's inside the scan. An
+entry may also add something to the input of the layers above (`beside`).
 """
 
 from collections.abc import Callable
@@ -13,45 +14,37 @@ import jax.numpy as jnp
 from flax import struct
 
 from seq2seq_jax.config import ModelConfig
-from seq2seq_jax.nn import attention, layers
-from seq2seq_jax.nn.cells import CELLS
-from seq2seq_jax.nn.encoder import annotation_size
+from seq2seq_jax.nn import attention, layers, sizes
+from seq2seq_jax.nn.cells import CELLS, run_cell, zoned_step
 from seq2seq_jax.nn.recurrence import from_time_major, to_time_major
+from seq2seq_jax.nn.residuals import RESIDUALS
 from seq2seq_jax.types import Array, AttentionMemory, Carry, DecoderState, Params
 
 
 @struct.dataclass
 class Noise:
-    """Dropout masks, a tuple over layers each; None in a place means no dropout there.
+    """Masks, a tuple over layers each; None in a place means no noise there.
 
     Attributes:
-        inputs: `[..., T, D]` on a layer's input; for the bottom layer on the feed
-            alone, its embedding is dropped out before.
-        recurrent: `[..., H]` on h_{t-1}, the same at every step.
+        inputs: `[..., T, D]` dropout on a layer's input; for the bottom layer on the
+            feed alone, its embedding is dropped out before.
+        recurrent: `[..., H]` dropout on h_{t-1}, the same at every step.
+        zones: carries of `[..., T, H]` booleans, see `cells.zoned_step`.
     """
 
     inputs: Any
     recurrent: Any
+    zones: Any
 
 
 def no_noise(config: ModelConfig) -> Noise:
-    """No dropout anywhere."""
-    return Noise((None,) * config.decoder_layers, (None,) * config.decoder_layers)
-
-
-def decoder_size(config: ModelConfig) -> int:
-    """H of the decoder's layers."""
-    return config.decoder_hidden_size or config.hidden_size
-
-
-def context_size(config: ModelConfig) -> int:
-    """C of the contexts: 0 without attention."""
-    return 0 if config.attention == "none" else annotation_size(config)
+    """No noise anywhere."""
+    nothing = (None,) * config.decoder_layers
+    return Noise(nothing, nothing, nothing)
 
 
 def part_feed(params: Params, config: ModelConfig) -> Params:
-    """The bottom layer's input matrix cut in two: `input` `[E, G*H]`, `feed` `[F,
-    G*H]`.
+    """The bottom layer's input matrix cut in two: `input` `[E, G*H]` and `feed`.
 
     Once, outside the scan: cut inside, each step's gradient would be padded to the
     whole.
@@ -71,6 +64,74 @@ def feed_share(params: Params, feed: Array) -> jax.Array:
     return layers.matmul(feed, params["layers"][0]["feed"])
 
 
+def bottom_step(
+    params: Params,
+    config: ModelConfig,
+    carry: Carry,
+    projected: jax.Array,
+    noise: Noise,
+) -> tuple[Carry, jax.Array]:
+    """One step of the bottom layer, of which `carry` is the first: its own carry."""
+    return zoned_step(
+        CELLS[config.cell],
+        params["layers"][0],
+        carry[0],
+        projected,
+        noise.recurrent[0],
+        noise.zones[0],
+        config.zoneout,
+    )
+
+
+def upper_input(
+    layer: Params,
+    config: ModelConfig,
+    below: Array,
+    beside: Array | None,
+    dropped: Array | None,
+) -> jax.Array:
+    """The gates' share of an upper layer's input: `below`, and what comes beside it."""
+    whole = below if beside is None else jnp.concatenate([below, beside], axis=-1)
+    return CELLS[config.cell].project(layer, layers.apply_mask(whole, dropped))
+
+
+def connected(
+    params: Params, config: ModelConfig, layer: int, below: list, output: jax.Array
+) -> jax.Array:
+    """The output of a layer above the bottom one with its residual connection."""
+    size = output.shape[-1]
+    if not sizes.has_residual(config, layer, below[-1].shape[-1], size):
+        return output
+    kind = RESIDUALS[config.residual]
+    return kind.apply(params["residuals"][layer], below, output)
+
+
+def upper_steps(
+    params: Params,
+    config: ModelConfig,
+    carry: Carry,
+    output: jax.Array,
+    noise: Noise,
+    beside: Array | None = None,
+) -> tuple[Carry, jax.Array]:
+    """One step of the layers above the bottom one, from its output."""
+    new, below = [], [output]
+    for i, layer in list(enumerate(params["layers"]))[1:]:
+        state, output = zoned_step(
+            CELLS[config.cell],
+            layer,
+            carry[i],
+            upper_input(layer, config, below[-1], beside, noise.inputs[i]),
+            noise.recurrent[i],
+            noise.zones[i],
+            config.zoneout,
+        )
+        output = connected(params, config, i, below, output)
+        new.append(state)
+        below.append(output)
+    return tuple(new), output
+
+
 def run_layers(
     params: Params,
     config: ModelConfig,
@@ -79,19 +140,57 @@ def run_layers(
     noise: Noise,
 ) -> tuple[Carry, jax.Array]:
     """One step of all layers, the bottom one from its projected input."""
-    cell = CELLS[config.cell]
-    new = []
-    output = projected
-    for i, layer in enumerate(params["layers"]):
-        below = output
-        if i > 0:
-            dropped = layers.apply_mask(below, noise.inputs[i])
-            projected = cell.project(layer, dropped)
-        state, output = cell.step(layer, carry[i], projected, noise.recurrent[i])
-        if config.residual and i > 0:
-            output = output + below
-        new.append(state)
-    return tuple(new), output
+    bottom, output = bottom_step(params, config, carry, projected, noise)
+    above, output = upper_steps(params, config, carry, output, noise)
+    return (bottom, *above), output
+
+
+def unroll_bottom(
+    params: Params,
+    config: ModelConfig,
+    carry: Carry,
+    projected: jax.Array,
+    noise: Noise,
+) -> jax.Array:
+    """Outputs `[..., T, H]` of the bottom layer where its input is known beforehand."""
+    return run_cell(
+        CELLS[config.cell],
+        params["layers"][0],
+        carry[0],
+        projected,
+        drop=noise.recurrent[0],
+        zones=noise.zones[0],
+        zoneout=config.zoneout,
+    )[1]
+
+
+def unroll_upper(
+    params: Params,
+    config: ModelConfig,
+    carry: Carry,
+    output: jax.Array,
+    noise: Noise,
+    beside: Array | None = None,
+) -> jax.Array:
+    """Outputs `[..., T, H]` of the top layer, from those of the bottom one.
+
+    Nothing flows from the layers above back to the bottom one, so each is a scan of its
+    own whose input product is one product of all steps.
+    """
+    below = [output]
+    for i, layer in list(enumerate(params["layers"]))[1:]:
+        _, output = run_cell(
+            CELLS[config.cell],
+            layer,
+            carry[i],
+            upper_input(layer, config, below[-1], beside, noise.inputs[i]),
+            drop=noise.recurrent[i],
+            zones=noise.zones[i],
+            zoneout=config.zoneout,
+        )
+        output = connected(params, config, i, below, output)
+        below.append(output)
+    return output
 
 
 def look(
@@ -101,9 +200,34 @@ def look(
     query: Array,
     state: Any,
 ) -> tuple[Any, jax.Array]:
-    """Attend with the configured score."""
-    score = attention.SCORES[config.attention]
-    return attention.attend(score, params["attention"], memory, query, state)
+    """Attend with the decoder's own attention."""
+    return attention.attend(params["attention"], config, memory, query, state)
+
+
+def look_all(
+    params: Params, config: ModelConfig, memory: AttentionMemory, queries: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """`(weights [..., T, S], contexts [..., T, C])` of queries `[..., T, H]`.
+
+    One product where a step's weights do not depend on earlier ones: all T queries of a
+    row read the row's one memory, as the K beams do in a search. Else a scan.
+    """
+    if not attention.is_recurrent(config):
+        wide = attention.shared(config, memory)
+        first = attention.initial_state(config, wide, queries)
+        times = jnp.arange(queries.shape[-2], dtype=jnp.float32)
+        time = jnp.broadcast_to(times, first.time.shape)
+        first = first.replace(time=time)  # type: ignore[attr-defined]
+        looked, contexts = look(params, config, wide, queries, first)
+        return looked.weights, contexts
+
+    def body(state: Any, query: jax.Array) -> tuple[Any, tuple[jax.Array, jax.Array]]:
+        state, context = look(params, config, memory, query, state)
+        return state, (state.weights, context)
+
+    first = attention.initial_state(config, memory, queries[..., 0, :])
+    _, outputs = jax.lax.scan(body, first, to_time_major(queries))
+    return from_time_major(outputs)
 
 
 def scan_steps(
@@ -118,11 +242,11 @@ def scan_steps(
     """Features and attention weights of all steps: one scan over an `advance`."""
 
     def body(state: DecoderState, xs: Any) -> tuple[DecoderState, Any]:
-        projected, dropped = xs
-        here = Noise(dropped, noise.recurrent)
+        projected, dropped, zones = xs
+        here = Noise(dropped, noise.recurrent, zones)
         state, features = advance(params, config, memory, state, projected, here)
         return state, (features, state.attention.weights)
 
-    xs = to_time_major((projected, noise.inputs))
+    xs = to_time_major((projected, noise.inputs, noise.zones))
     _, outputs = jax.lax.scan(body, state, xs)
     return from_time_major(outputs)

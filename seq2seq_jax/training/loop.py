@@ -10,14 +10,14 @@ from typing import Any
 
 import jax
 
-from seq2seq_jax import config as configs
+from seq2seq_jax import limits
 from seq2seq_jax.compilation import keep_compiled
-from seq2seq_jax.config import Config
+from seq2seq_jax.config import Config, TrainingConfig
 from seq2seq_jax.data.pipeline import Prepared, batches, prepare
 from seq2seq_jax.data.plan import BatchPlan
 from seq2seq_jax.errors import InputError, TrainingFailed, choose
 from seq2seq_jax.evaluation.metrics import METRICS
-from seq2seq_jax.nn import model
+from seq2seq_jax.nn import checks, model
 from seq2seq_jax.training import optimizer, parallel, workdirs
 from seq2seq_jax.training.checkpoints import Checkpoints
 from seq2seq_jax.training.evaluate import Evaluator, score
@@ -89,9 +89,9 @@ def check(config: Config) -> None:
     Raises:
         InputError: naming the field, what came and what was expected.
     """
-    configs.validate(config)
+    limits.validate(config)
     optimizer.check(config.training)
-    model.check(config.model, config.data.shared_vocab)
+    checks.check(config.model, config.data.shared_vocab)
     choose(["loss", *METRICS], config.training.metric, "training.metric")
 
 
@@ -287,7 +287,7 @@ class Due:
         return self.log or self.evaluation or self.save or self.stop
 
     @classmethod
-    def at(cls, training: configs.TrainingConfig, step: int, stop: bool) -> "Due":
+    def at(cls, training: TrainingConfig, step: int, stop: bool) -> "Due":
         """What the config asks for after a step; everything after the last one."""
         last = step >= training.steps
         evaluation = last or step % training.eval_every == 0

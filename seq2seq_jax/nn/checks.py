@@ -1,0 +1,122 @@
+"""Refuse impossible models before anything is compiled, each with its reason."""
+
+from collections.abc import Iterable
+
+from seq2seq_jax.config import ModelConfig
+from seq2seq_jax.errors import InputError, choose
+from seq2seq_jax.nn import layers, sizes
+from seq2seq_jax.nn.alignments import ALIGNMENTS
+from seq2seq_jax.nn.bridges import BRIDGES
+from seq2seq_jax.nn.cells import CELLS
+from seq2seq_jax.nn.decoder import readout_size
+from seq2seq_jax.nn.decoders import DECODERS
+from seq2seq_jax.nn.residuals import RESIDUALS
+from seq2seq_jax.nn.scores import SCORES
+
+TIES = ("none", "output", "all")
+DTYPES = ("float32", "bfloat16")
+TABLES: dict[str, Iterable[str]] = {
+    "cell": CELLS,
+    "residual": RESIDUALS,
+    "bridge": BRIDGES,
+    "attention": SCORES,
+    "alignment": ALIGNMENTS,
+    "decoder": DECODERS,
+    "tied_embeddings": TIES,
+    "init": layers.INITIALIZERS,
+    "dtype": DTYPES,
+}
+
+
+def check(config: ModelConfig, shared_vocab: bool = False) -> None:
+    """Refuse unknown names and impossible pairs.
+
+    Raises:
+        InputError: naming both sides of the conflict and a way out.
+    """
+    for field, table in TABLES.items():
+        choose(table, getattr(config, field), f"model.{field}")
+    check_layers(config)
+    check_attention(config)
+    check_ties(config, shared_vocab)
+    reason = DECODERS[config.decoder].refuse(config)
+    if reason:
+        raise InputError(f"model.decoder {config.decoder!r} {reason}")
+
+
+def check_layers(config: ModelConfig) -> None:
+    """Layers, cell, bridge and initial values."""
+    count = config.bidirectional_layers
+    if count is not None and count > config.encoder_layers:
+        raise InputError(
+            f"model.bidirectional_layers is {count}, but model.encoder_layers is "
+            f"{config.encoder_layers}: set it to at most that, or to None for all"
+        )
+    if config.recurrent_dropout and not CELLS[config.cell].recurrent_product:
+        raise InputError(
+            f"model.recurrent_dropout drops h_(t-1) inside recurrent products, but "
+            f"model.cell {config.cell!r} has none: set model.recurrent_dropout 0"
+        )
+    size = sizes.decoder_size(config)
+    for layer, given in enumerate(BRIDGES[config.bridge].sizes(config)):
+        if given != size:
+            raise InputError(
+                f"model.bridge {config.bridge!r} needs encoder and decoder of one "
+                f"size, but decoder layer {layer + 1} has {size} units and gets a state"
+                f" of {spelt_out(config, given)}: set model.decoder_hidden_size "
+                f"{given}, or model.bridge dense"
+            )
+    if config.init_scale is not None and config.init not in ("uniform", "gaussian"):
+        raise InputError(
+            f"model.init_scale is {config.init_scale}, but model.init {config.init!r} "
+            f"has no width: set model.init uniform or gaussian, or leave it out"
+        )
+
+
+def spelt_out(config: ModelConfig, size: int) -> str:
+    """A size, and that it is two directions' where it is.
+
+    >>> spelt_out(ModelConfig(hidden_size=10), 20)
+    '20 (two directions of 10)'
+    """
+    both = config.bidirectional and size == 2 * config.hidden_size
+    return f"{size} (two directions of {config.hidden_size})" if both else str(size)
+
+
+def check_attention(config: ModelConfig) -> None:
+    """Score, heads and alignment."""
+    annotation, size = sizes.annotation_size(config), sizes.decoder_size(config)
+    if SCORES[config.attention].same_size and annotation != size:
+        raise InputError(
+            f"model.attention {config.attention!r} needs annotations and decoder of "
+            f"one size, but they are {spelt_out(config, annotation)} and {size}: set "
+            f"model.decoder_hidden_size {annotation}, or model.attention general"
+        )
+    heads = config.attention_heads
+    if heads > 1 and (annotation % heads or size % heads):
+        raise InputError(
+            f"model.attention_heads is {heads}, which does not divide the annotations' "
+            f"size {annotation} and the decoder's {size}: choose one that divides both"
+        )
+    if config.attention == "none" and (heads > 1 or config.alignment != "global"):
+        raise InputError(
+            f"model.attention 'none' looks nowhere, but model.attention_heads is "
+            f"{heads} and model.alignment {config.alignment!r}: leave both out, or set "
+            f"model.attention general"
+        )
+
+
+def check_ties(config: ModelConfig, shared_vocab: bool) -> None:
+    """Tied embeddings."""
+    readout = readout_size(config)
+    if config.tied_embeddings != "none" and readout != config.embedding_size:
+        raise InputError(
+            f"model.tied_embeddings {config.tied_embeddings!r} needs the decoder's "
+            f"readout ({readout}) as wide as model.embedding_size "
+            f"({config.embedding_size}): set model.embedding_size {readout}"
+        )
+    if config.tied_embeddings == "all" and not shared_vocab:
+        raise InputError(
+            "model.tied_embeddings 'all' needs one vocabulary for both sides: set "
+            "data.shared_vocab True, or model.tied_embeddings output"
+        )

@@ -1,0 +1,53 @@
+"""Products with a memory that one or many queries read, and the softmax over it.
+
+A memory `[B, 1, S, C]` serves K queries `[B, K, H]` without being copied: that is how a
+beam, and all target steps at once, read it.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from seq2seq_jax.types import Array
+
+TINY = 1e-30  # guards the division in a row that is padding from end to end
+
+
+def masked_softmax(energies: Array, mask: Array) -> jax.Array:
+    """Softmax over the last axis where the mask is true, 0 elsewhere; never NaN.
+
+    >>> masked_softmax(jnp.zeros(3), jnp.array([True, True, False])).tolist()
+    [0.5, 0.5, 0.0]
+    >>> masked_softmax(jnp.zeros(2), jnp.array([False, False])).tolist()
+    [0.0, 0.0]
+    """
+    largest = jnp.max(energies, axis=-1, where=mask, initial=-1e30, keepdims=True)
+    # The inner where keeps exp finite, so that no NaN meets the gradient on padding.
+    shifted = jnp.where(mask, energies - jax.lax.stop_gradient(largest), 0.0)
+    unnormalised = jnp.where(mask, jnp.exp(shifted), 0.0)
+    return unnormalised / jnp.maximum(unnormalised.sum(-1, keepdims=True), TINY)
+
+
+def products(query: Array, keys: Array) -> jax.Array:
+    """q . k_s for each s; one memory may serve many queries.
+
+    `[..., A], [..., S, A] -> [..., S]`, or `[..., K, A], [..., 1, S, A] -> [..., K, S]`
+    as one matrix product.
+    """
+    if serves_many(query, keys):
+        return jnp.einsum("...ka,...sa->...ks", query, jnp.squeeze(keys, -3))
+    return jnp.einsum("...a,...sa->...s", query, keys)
+
+
+def weighted_sum(weights: Array, values: Array) -> jax.Array:
+    """sum_s a_s v_s: `[..., S], [..., S, C] -> [..., C]`, or for many queries.
+
+    `[..., K, S], [..., 1, S, C] -> [..., K, C]`, as in `products`.
+    """
+    if serves_many(weights, values):
+        return jnp.einsum("...ks,...sc->...kc", weights, jnp.squeeze(values, -3))
+    return jnp.einsum("...s,...sc->...c", weights, values)
+
+
+def serves_many(queries: Array, memory: Array) -> bool:
+    """Whether the axis before S is 1 in the memory: all queries share it."""
+    return memory.ndim > 2 and queries.ndim == memory.ndim - 1 and memory.shape[-3] == 1
