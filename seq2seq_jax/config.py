@@ -69,6 +69,12 @@ class DataConfig:
     """one vocabulary for both sides, built from both"""
     vocab_size: int = 8000
     """largest vocabulary of a side, special tokens included"""
+    target_vocab_size: int | None = None
+    """largest vocabulary of the target side; None: vocab_size"""
+    source_vectors: str | None = None
+    """word vectors that source embeddings start from: lines `token x1 x2 ...`"""
+    target_vectors: str | None = None
+    """word vectors that target embeddings start from"""
     min_count: int = 1
     """units seen fewer times in training become UNK (not for byte and sentencepiece)"""
     lowercase: bool = False

@@ -4,7 +4,7 @@ from seq2seq_jax.config import Config, flatten
 from seq2seq_jax.errors import InputError
 
 POSITIVE = (
-    "data.vocab_size data.min_count data.max_length data.buckets model.hidden_size "
+    "data.vocab_size data.target_vocab_size data.min_count data.max_length data.buckets model.hidden_size "
     "model.decoder_hidden_size model.embedding_size model.encoder_layers "
     "model.decoder_layers model.attention_size model.init_scale training.steps "
     "model.bidirectional_layers model.encoder_projection model.residual_from "

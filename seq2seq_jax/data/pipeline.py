@@ -83,22 +83,29 @@ def check(data: DataConfig) -> None:
             "data.shared_vocab needs one kind of tokenizer for both sides, got "
             f"{data.source_tokenizer!r} and {data.target_tokenizer!r}"
         )
+    if data.shared_vocab and data.target_vocab_size is not None:
+        raise InputError(
+            f"data.target_vocab_size is {data.target_vocab_size}, but with "
+            f"data.shared_vocab there is one vocabulary: set data.vocab_size alone"
+        )
 
 
 def train_tokenizers(pairs: Pairs, data: DataConfig) -> tuple[Tokenizer, Tokenizer]:
     """The tokenisers of both sides, from the training pairs; one where it is shared."""
 
-    def train(kind: str, lines: Iterator[str]) -> Tokenizer:
-        return tokenizers.train(
-            kind, lines, data.vocab_size, data.min_count, data.lowercase
-        )
+    size = data.vocab_size
+
+    def train(kind: str, lines: Iterator[str], size: int) -> Tokenizer:
+        return tokenizers.train(kind, lines, size, data.min_count, data.lowercase)
 
     if data.shared_vocab:
-        shared = train(data.source_tokenizer, (text for pair in pairs for text in pair))
+        lines = (text for pair in pairs for text in pair)
+        shared = train(data.source_tokenizer, lines, size)
         return shared, shared
+    sources, targets = (source for source, _ in pairs), (target for _, target in pairs)
     return (
-        train(data.source_tokenizer, (source for source, _ in pairs)),
-        train(data.target_tokenizer, (target for _, target in pairs)),
+        train(data.source_tokenizer, sources, size),
+        train(data.target_tokenizer, targets, data.target_vocab_size or size),
     )
 
 

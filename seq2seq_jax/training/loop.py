@@ -18,7 +18,7 @@ from seq2seq_jax.data.plan import BatchPlan
 from seq2seq_jax.errors import InputError, TrainingFailed, choose
 from seq2seq_jax.evaluation.metrics import METRICS
 from seq2seq_jax.nn import checks, model
-from seq2seq_jax.training import optimizer, parallel, workdirs
+from seq2seq_jax.training import embeddings, optimizer, parallel, workdirs
 from seq2seq_jax.training.checkpoints import Checkpoints
 from seq2seq_jax.training.evaluate import Evaluator, score
 from seq2seq_jax.training.progress import Progress, decayed, evaluated, finished
@@ -92,6 +92,7 @@ def check(config: Config) -> None:
     limits.validate(config)
     optimizer.check(config.training)
     checks.check(config.model, config.data.shared_vocab)
+    embeddings.check(config)
     choose(["loss", *METRICS], config.training.metric, "training.metric")
 
 
@@ -169,10 +170,20 @@ class Run:
                 f"{count:,} parameters, {len(self.plan):,} batches an epoch in "
                 f"{len(self.plan.shapes)} shapes, {self.devices.count} devices"
             )
-            return state, Progress()
+            return self.with_vectors(state), Progress()
         state, bookkeeping = self.checkpoints.restore(state)
         self.reporter.log(f"resumed at step {int(state.step)}")
         return state, Progress(**bookkeeping)
+
+    def with_vectors(self, state: TrainState) -> TrainState:
+        """The first state, its embeddings started from word vectors where given."""
+        if not (self.config.data.source_vectors or self.config.data.target_vectors):
+            return state
+        tokenizers = self.data.source_tokenizer, self.data.target_tokenizer
+        params = embeddings.start_from_vectors(
+            state.params, self.config, *tokenizers, self.reporter.log
+        )
+        return parallel.place(state.replace(params=params), self.devices)  # type: ignore[attr-defined]
 
     def fit(self, state: TrainState, progress: Progress) -> tuple[TrainState, Progress]:
         """Train until the steps or the patience are used up, or a signal comes."""
