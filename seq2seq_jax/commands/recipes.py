@@ -10,7 +10,7 @@ from typing import Any
 
 import seq2seq_jax
 from seq2seq_jax.config import Config
-from seq2seq_jax.errors import InputError
+from seq2seq_jax.errors import InputError, choose
 
 PACKAGE = Path(seq2seq_jax.__file__).parent
 # Installed, the recipes lie inside the package; in a checkout, beside it.
@@ -20,7 +20,8 @@ SHIPPED = (PACKAGE / "configs", PACKAGE.parent / "configs")
 def load(recipe: str) -> Config:
     """The config of a recipe: `FILE.py`, the name of one of ours, or `...:VARIANT`.
 
-    The variant is handed to `get_config` as its one argument.
+    The variant is handed to `get_config` as its one argument; where the file has a
+    table `VARIANTS`, it must be one of its names.
 
     Raises:
         InputError: where the file is missing (with the nearest recipe), is no Python,
@@ -30,7 +31,8 @@ def load(recipe: str) -> Config:
     path = _find(name)
     if not path.is_file():
         raise InputError(f"recipe {name} does not exist{_nearest(path)}")
-    get_config = getattr(_run(path, lambda: _module(path)), "get_config", None)
+    module = _run(path, lambda: _module(path))
+    get_config = getattr(module, "get_config", None)
     if not callable(get_config):
         raise InputError(
             f"{path} has no function get_config, expected one: is it a recipe?"
@@ -38,6 +40,8 @@ def load(recipe: str) -> Config:
     takes = len(inspect.signature(get_config).parameters)
     if variant and not takes:
         raise InputError(f"{path} has no variants, but {variant!r} was asked for")
+    if variant and hasattr(module, "VARIANTS"):
+        choose(module.VARIANTS, variant, f"the variant of {path}")
     config = _run(path, lambda: get_config(*[variant] * bool(variant)))
     if not isinstance(config, Config):
         raise InputError(

@@ -1,0 +1,85 @@
+"""`parameters`: how many numbers a recipe's model learns, and where they stand."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from seq2seq_jax import flags
+from seq2seq_jax.commands import recipes
+from seq2seq_jax.config import Config
+from seq2seq_jax.errors import InputError
+from seq2seq_jax.limits import validate
+
+DESCRIPTION = """Count the parameters of a recipe's model, by part; nothing is trained.
+
+The vocabularies are taken to be as large as data.vocab_size allows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(Config):
+    """Count the parameters of a recipe's model."""
+
+
+def main(args: Sequence[str], prog: str) -> None:
+    """Count as the arguments say: `CONFIG [--section.field value ...]`.
+
+    Raises:
+        InputError: where the recipe or the flags cannot be used.
+    """
+    read = flags.split(Options, args)
+    if not read.positional and not read.help:
+        raise InputError(
+            f"a recipe is missing, expected `{prog} configs/NAME.py` or `... :VARIANT`"
+        )
+    recipe = recipes.load(read.positional[0]) if read.positional else Config()
+    options = flags.make(
+        Options,
+        read._replace(positional=read.positional[1:]),
+        Options(data=recipe.data, model=recipe.model, training=recipe.training),
+        f"{prog} CONFIG",
+        DESCRIPTION,
+    )
+    counts = count(Config(options.data, options.model, options.training))
+    for part, number in counts.items():
+        print(f"{part:<16}{number:>15,}")
+    print(f"{'all':<16}{sum(counts.values()):>15,}")
+
+
+def count(config: Config) -> dict[str, int]:
+    """Numbers by part: embeddings, layers, attention, readout, output.
+
+    `layers` holds the recurrent layers' matrices and biases, on their inputs too;
+    `readout` whatever stands between them and the output layer, and the bridge.
+
+    Raises:
+        InputError: a model that cannot be.
+    """
+    import jax
+
+    from seq2seq_jax.nn import checks, model
+
+    validate(config)
+    checks.check(config.model, config.data.shared_vocab)
+    source = config.data.vocab_size
+    target = config.data.target_vocab_size or source
+    tree = jax.eval_shape(
+        lambda: model.init_params(jax.random.key(0), config.model, source, target)
+    )
+    encoder, decoder = tree["encoder"], tree["decoder"]
+    parts = {
+        "embeddings": [tree[side] for side in ("source", "target") if side in tree],
+        "layers": [encoder["layers"], decoder["layers"]],
+        "attention": decoder["attention"],
+        "readout": [
+            {name: part for name, part in side.items() if name not in TAKEN}
+            for side in (encoder, decoder)
+        ],
+        "output": tree["head"],
+    }
+    return {
+        name: sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(part))
+        for name, part in parts.items()
+    }
+
+
+TAKEN = ("layers", "attention")
