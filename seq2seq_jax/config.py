@@ -165,6 +165,8 @@ class TrainingConfig:
     """padded tokens of the longer side in one update, over all devices"""
     accumulate: int = 1
     """pieces that an update's batch is worked off in: less memory, same numbers"""
+    normalize: str = "tokens"
+    """what an update's summed loss is divided by: its target tokens or its sentences"""
     optimizer: str = "adam"
     """adam, adamw, sgd, adagrad or adadelta"""
     learning_rate: float = 1e-3

@@ -9,7 +9,8 @@ import optax
 import pytest
 import toy
 
-from seq2seq_jax.training import parallel, step
+from seq2seq_jax.config import TrainingConfig
+from seq2seq_jax.training import optimizer, parallel, step
 from seq2seq_jax.types import Batch
 
 DEVICES = parallel.local(jax.local_devices()[:1])
@@ -20,8 +21,8 @@ def state(tx, params=None):
     return parallel.place(start, DEVICES)
 
 
-def mapped(tx, accumulate=1, loss=toy.loss):
-    one = partial(step.train_step, loss, tx, accumulate=accumulate)
+def mapped(tx, accumulate=1, loss=toy.loss, normalize="tokens"):
+    one = partial(step.train_step, loss, tx, accumulate=accumulate, normalize=normalize)
     return parallel.mapped_train_step(one, DEVICES)
 
 
@@ -46,6 +47,55 @@ def test_a_step_of_sgd_is_the_gradient_of_the_mean_token_loss():
         float(optax.tree.norm(grads)), rel=1e-5
     )
     assert int(after.step) == 1
+
+
+def summed_gradient(batch):
+    return jax.grad(lambda params: toy.loss(params, batch, None).loss)(toy.params())
+
+
+@pytest.mark.parametrize("scale", [0.01, 30.0])
+def test_clipping_comes_after_the_division_by_sentences(scale):
+    """Sutskever et al. 2014, 3.4: g = sum / 128; s = |g|; if s > 5 then g = 5 g / s."""
+    tx = optimizer.make(
+        TrainingConfig(
+            optimizer="sgd",
+            learning_rate=0.7,
+            schedule="constant",
+            warmup_steps=0,
+            clip_norm=5.0,
+        )
+    )
+
+    def scaled(params, batch, keys):
+        sums = toy.loss(params, batch, None)
+        return sums.replace(loss=sums.loss * scale)
+
+    batch = toy.batch(5)
+    run = mapped(tx, loss=scaled, normalize="sentences")
+    after, metrics = run(state(tx), *parallel.shard_batch(batch, 1, 2))
+    grads = jax.tree.map(lambda g: np.float64(g) * scale / 5, summed_gradient(batch))
+    norm = np.sqrt(sum(np.sum(leaf**2) for leaf in jax.tree.leaves(grads)))
+    assert (norm > 5) == (scale == 30.0)
+    step_size = 0.7 * min(1.0, 5 / norm)
+    close = partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6)
+    jax.tree.map(
+        lambda new, old, g: close(new, np.float64(old) - step_size * g),
+        after.params,
+        toy.params(),
+        grads,
+    )
+    assert metrics["grad_norm"] == pytest.approx(norm, rel=1e-5)
+
+
+def test_metrics_stay_per_token_whatever_the_gradient_is_divided_by():
+    tx, batch = optax.sgd(0.1), toy.batch(5)
+    cut = parallel.shard_batch(batch, 1, 3)
+    _, by_tokens = mapped(tx)(state(tx), *cut)
+    _, by_sentences = mapped(tx, normalize="sentences")(state(tx), *cut)
+    for name in ("loss", "nll", "correct", "weight"):
+        assert by_tokens[name] == by_sentences[name]
+    ratio = by_sentences["grad_norm"] / by_tokens["grad_norm"]
+    assert ratio == pytest.approx(batch.target_mask.sum() / 5, rel=1e-5)
 
 
 def test_the_metrics_are_sums():

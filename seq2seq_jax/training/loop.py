@@ -10,15 +10,13 @@ from typing import Any
 
 import jax
 
-from seq2seq_jax import limits
 from seq2seq_jax.compilation import keep_compiled
 from seq2seq_jax.config import Config, TrainingConfig
 from seq2seq_jax.data.pipeline import Prepared, batches, prepare
 from seq2seq_jax.data.plan import BatchPlan
-from seq2seq_jax.errors import InputError, TrainingFailed, choose
-from seq2seq_jax.evaluation.metrics import METRICS
-from seq2seq_jax.nn import checks, model
-from seq2seq_jax.training import embeddings, optimizer, parallel, workdirs
+from seq2seq_jax.errors import InputError, TrainingFailed
+from seq2seq_jax.nn import model
+from seq2seq_jax.training import checks, embeddings, optimizer, parallel, workdirs
 from seq2seq_jax.training.checkpoints import Checkpoints
 from seq2seq_jax.training.evaluate import Evaluator, score
 from seq2seq_jax.training.progress import Progress, decayed, evaluated, finished
@@ -54,7 +52,7 @@ def train(
         InputError: what was given cannot be used, or the disk takes no more.
         TrainingFailed: loss or gradient is not finite; the last checkpoint is kept.
     """
-    check(config)
+    checks.check(config)
     workdir = Path(workdir)
     changed = workdirs.admit(config, workdir)
     keep_compiled()
@@ -63,7 +61,7 @@ def train(
         reporter.log(f"changed: {line}")
     with workdirs.claimed(config, workdir):
         data = prepare(config, workdir, reporter.log)
-        check_beam(config, data.target_tokenizer.size)
+        checks.check_vocabulary(config, data.target_tokenizer.size)
     with writing(workdir):
         run = Run(config, workdir, data, reporter)
         with contextlib.closing(run.checkpoints):
@@ -81,28 +79,6 @@ def train(
         reporter.log(f"already {over}; {GO_ON}" if was_over else over)
         status = "already " * bool(was_over) + over.split(" at ")[0]
         return make_report(run, status, state.params, step, again=bool(changed))
-
-
-def check(config: Config) -> None:
-    """Refuse what cannot work, before anything is read, written or compiled.
-
-    Raises:
-        InputError: naming the field, what came and what was expected.
-    """
-    limits.validate(config)
-    optimizer.check(config.training)
-    checks.check(config.model, config.data.shared_vocab)
-    embeddings.check(config)
-    choose(["loss", *METRICS], config.training.metric, "training.metric")
-
-
-def check_beam(config: Config, vocab_size: int) -> None:
-    """Refuse a beam wider than the vocabulary."""
-    if config.training.eval_beam_size > vocab_size:
-        raise InputError(
-            f"training.eval_beam_size is {config.training.eval_beam_size}, expected at "
-            f"most the target vocabulary's size ({vocab_size})"
-        )
 
 
 @contextlib.contextmanager
@@ -139,7 +115,11 @@ class Run:
         self.evaluator = Evaluator(config, data, workdir, self.devices)
         self.optimizer = optimizer.make(training)
         step = partial(
-            train_step, self.loss, self.optimizer, accumulate=training.accumulate
+            train_step,
+            self.loss,
+            self.optimizer,
+            accumulate=training.accumulate,
+            normalize=training.normalize,
         )
         self.step = parallel.mapped_train_step(step, self.devices)
 

@@ -21,6 +21,29 @@ AXIS = "data"  # the mesh axis over which a batch's rows are spread
 LossFn = Callable[[Params, Batch, Any], Sums]  # (params, batch, key per row or None)
 
 
+def tokens(sums: Sums, batch: Batch) -> Array:
+    """Real target tokens: every token weighs the same, in however long a sentence."""
+    return sums.weight
+
+
+def sentences(sums: Sums, batch: Batch) -> Array:
+    """Pairs: the rows that are not there to fill up the batch.
+
+    Sutskever et al. 2014, section 3.4: the gradient of a batch of 128 is divided by 128
+    before it is clipped; tensorflow/nmt divides the masked cross-entropy by the batch
+    size. A gradient is then as many times larger as targets are long on average: a rate
+    and a `clip_norm` from these sources mean something else with `tokens`.
+    """
+    return jnp.sum(jnp.any(batch.target_mask, axis=-1), dtype=jnp.float32)
+
+
+# What an update's summed loss is divided by: one device's share of it, by name.
+NORMALIZERS: dict[str, Callable[[Sums, Batch], Array]] = {
+    "tokens": tokens,
+    "sentences": sentences,
+}
+
+
 def init_state(
     key: Array, params: Params, tx: optax.GradientTransformation
 ) -> TrainState:
@@ -104,11 +127,13 @@ def train_step(
     rows: Array,
     *,
     accumulate: int = 1,
+    normalize: str = "tokens",
 ) -> tuple[TrainState, dict[str, Array]]:
     """One update by a batch of which this device holds some rows.
 
-    gradient = psum(d loss_sum / d params) / psum(weight): the mean over the target
-    tokens of all devices, whatever share of them each device has. An update whose loss
+    gradient = psum(d loss_sum / d params) / psum(count): the mean over the target
+    tokens or sentences of all devices, whatever share of them each device has. The
+    optimiser, and with it the clipping, comes after the division. An update whose loss
     or gradient is not finite is not made: the state comes back as it was, `finite` is
     false.
 
@@ -119,19 +144,21 @@ def train_step(
         batch: this device's `[B, ...]` rows; B a multiple of `accumulate`.
         rows: `[B]` int32, the rows' numbers in the batch of all devices.
         accumulate: pieces that the rows are worked off in.
+        normalize: the entry of `NORMALIZERS` that counts.
 
     Returns:
         The new state, and scalars that are the same on every device: the sums `loss`,
         `nll`, `correct`, `weight`, `real` and `cells` (positions of both sides), the
-        `grad_norm` before clipping, and `finite`.
+        `grad_norm` after the division and before clipping, and `finite`.
     """
     # Without the cast, shard_map would add up the gradients of replicated parameters by
     # itself and the psum below would do it again; under pmap it changes nothing.
     params = lax.pcast(state.params, AXIS, to="varying")
     keys = row_keys(state.key, state.step, rows)
-    local = (*_accumulated(loss, params, batch, keys, accumulate), _counts(batch))
-    sums, grads, counts = lax.psum(local, AXIS)
-    grads = jax.tree.map(lambda grad: grad / jnp.maximum(sums.weight, 1), grads)
+    sums, grads = _accumulated(loss, params, batch, keys, accumulate)
+    local = sums, grads, _counts(batch), NORMALIZERS[normalize](sums, batch)
+    sums, grads, counts, count = lax.psum(local, AXIS)
+    grads = jax.tree.map(lambda grad: grad / jnp.maximum(count, 1), grads)
     norm = optax.tree.norm(grads)
     finite = jnp.isfinite(sums.loss) & jnp.isfinite(norm)
     new_state = lax.cond(finite, lambda: _update(tx, state, grads), lambda: state)

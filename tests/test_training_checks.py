@@ -1,0 +1,33 @@
+"""A training that cannot be is refused in one line that says what to do."""
+
+from dataclasses import replace
+
+import pytest
+
+from seq2seq_jax.config import Config, TrainingConfig
+from seq2seq_jax.errors import InputError
+from seq2seq_jax.training import checks
+
+GOOD = Config()
+
+
+def refusal(**training):
+    with pytest.raises(InputError) as caught:
+        checks.check(replace(GOOD, training=TrainingConfig(**training)))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_the_defaults_are_admitted():
+    checks.check(GOOD)
+
+
+def test_an_unknown_normalizer_is_refused_with_the_nearest():
+    assert "did you mean 'sentences'" in refusal(normalize="sentence")
+
+
+def test_a_beam_wider_than_the_vocabulary_is_refused():
+    config = replace(GOOD, training=TrainingConfig(eval_beam_size=9))
+    checks.check_vocabulary(config, 9)
+    with pytest.raises(InputError, match="eval_beam_size is 9, expected at most"):
+        checks.check_vocabulary(config, 8)
