@@ -163,6 +163,8 @@ class TrainingConfig:
     """updates in all"""
     batch_tokens: int = 4096
     """padded tokens of the longer side in one update, over all devices"""
+    batch_size: int | None = None
+    """pairs in one update, over all devices; None: as many as batch_tokens lets in"""
     accumulate: int = 1
     """pieces that an update's batch is worked off in: less memory, same numbers"""
     normalize: str = "tokens"

@@ -4,13 +4,15 @@ from seq2seq_jax.config import Config, flatten
 from seq2seq_jax.errors import InputError
 
 POSITIVE = (
-    "data.vocab_size data.target_vocab_size data.min_count data.max_length data.buckets model.hidden_size "
+    "data.vocab_size data.target_vocab_size data.min_count data.max_length "
+    "data.buckets model.hidden_size "
     "model.decoder_hidden_size model.embedding_size model.encoder_layers "
     "model.decoder_layers model.attention_size model.init_scale training.steps "
     "model.bidirectional_layers model.encoder_projection model.residual_from "
     "model.attention_heads model.window model.positions model.readout_size "
     "model.output_rank "
-    "training.batch_tokens training.accumulate training.learning_rate "
+    "training.batch_tokens training.batch_size training.accumulate "
+    "training.learning_rate "
     "training.decay_every training.decay_factor training.epsilon training.clip_norm "
     "training.log_every training.eval_every training.patience training.eval_examples "
     "training.eval_beam_size training.save_every training.keep_last "
@@ -46,9 +48,10 @@ def validate(config: Config) -> None:
         raise InputError(
             "data.max_length is 1, expected at least 2: a token and its end"
         )
-    if config.training.batch_tokens < config.data.max_length:
+    budget = config.training.batch_size is None
+    if budget and config.training.batch_tokens < config.data.max_length:
         raise InputError(
             f"training.batch_tokens is {config.training.batch_tokens}, expected at "
             f"least data.max_length ({config.data.max_length}), or a long pair fits no "
-            f"batch"
+            f"batch; or set training.batch_size"
         )

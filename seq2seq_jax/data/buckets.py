@@ -24,18 +24,25 @@ class Bucket(NamedTuple):
     members: np.ndarray
 
 
-def make_buckets(lengths: np.ndarray, most: int, batch_tokens: int) -> list[Bucket]:
+def make_buckets(
+    lengths: np.ndarray, most: int, batch_tokens: int, batch_size: int | None = None
+) -> list[Bucket]:
     """Sort pairs into at most `most` buckets with few padded cells.
 
     Rows of a bucket are `batch_tokens // longer edge`, down to a multiple of 8 where
-    that leaves any, and evened out so that the last batch is nearly full too.
+    that leaves any, and evened out so that the last batch is nearly full too; or
+    `batch_size` in every bucket, whatever its lengths.
 
     Args:
         lengths: `[N, 2]` tokens of source and target.
         most: buckets at most.
         batch_tokens: padded tokens of the longer side of a batch.
+        batch_size: pairs of a batch; None: as many as `batch_tokens` lets in.
     """
-    batches = -(-int(lengths.max(1).sum()) // batch_tokens)
+    if batch_size is None:
+        batches = -(-int(lengths.max(1).sum()) // batch_tokens)
+    else:
+        batches = -(-len(lengths) // batch_size)
     # Each shape costs a compilation: a small corpus gets no shape for a single batch.
     edges = choose_edges(lengths, min(most, (batches + 1) // 2))
     place = assign(lengths, edges)
@@ -43,7 +50,11 @@ def make_buckets(lengths: np.ndarray, most: int, batch_tokens: int) -> list[Buck
     for number in np.unique(place):
         members = np.flatnonzero(place == number)
         source, target = map(int, lengths[members].max(0))
-        rows = count_rows(len(members), max(source, target), batch_tokens)
+        rows = (
+            count_rows(len(members), max(source, target), batch_tokens)
+            if batch_size is None
+            else min(batch_size, len(members))  # more would never be filled
+        )
         buckets.append(Bucket(source, target, rows, members))
     return buckets
 

@@ -38,11 +38,15 @@ class BatchPlan:
             shuffle: a new order each epoch; else always by bucket and number.
         """
         self.corpus = corpus
-        self.seed = config.training.seed
+        training = config.training
+        self.seed = training.seed
         self.shuffle = shuffle
         self.process = process_index, process_count
         self.buckets = make_buckets(
-            corpus.lengths, config.data.buckets, config.training.batch_tokens
+            corpus.lengths,
+            config.data.buckets,
+            training.batch_tokens,
+            training.batch_size,
         )
         counts = [-(-len(b.members) // b.rows) for b in self.buckets]
         # Batch n in unshuffled order: its bucket, and its place among the bucket's.
