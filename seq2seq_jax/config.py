@@ -161,6 +161,8 @@ class TrainingConfig:
 
     steps: int = 10_000
     """updates in all"""
+    epochs: float | None = None
+    """passes over the training data in all; None: `steps` says how long"""
     batch_tokens: int = 4096
     """padded tokens of the longer side in one update, over all devices"""
     batch_size: int | None = None
@@ -172,15 +174,21 @@ class TrainingConfig:
     optimizer: str = "adam"
     """adam, adamw, sgd, adagrad or adadelta"""
     learning_rate: float = 1e-3
-    """peak learning rate"""
+    """peak learning rate; rnmt: that of one replica"""
     schedule: str = "inverse_sqrt"
-    """constant, inverse_sqrt, cosine, halving or plateau"""
+    """constant, inverse_sqrt, cosine, halving, plateau ...: the table SCHEDULES"""
     warmup_steps: int = 200
-    """updates of linear warm-up from 0"""
-    decay_start: int | None = None
-    """halving: first update of the decay; None: half of all steps"""
-    decay_every: int | None = None
-    """halving: updates between halvings; None: a tenth of all steps"""
+    """updates of warm-up"""
+    warmup: str = "linear"
+    """linear (from 0) or t2t (from a hundredth of the rate, exponentially)"""
+    decay_start: float | None = None
+    """halving: first update of the decay, or epochs before it; None: half of all"""
+    decay_every: float | None = None
+    """halving: updates or epochs between halvings; None: a tenth of all steps"""
+    decay_unit: str = "steps"
+    """what decay_start and decay_every count: steps or epochs"""
+    replicas: int = 1
+    """rnmt: n, replicas in step; the rate climbs to n times learning_rate"""
     decay_factor: float = 0.5
     """halving, plateau: factor of each decay"""
     plateau_patience: int = 2

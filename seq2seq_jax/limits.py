@@ -12,7 +12,7 @@ POSITIVE = (
     "model.attention_heads model.window model.positions model.readout_size "
     "model.output_rank "
     "training.batch_tokens training.batch_size training.accumulate "
-    "training.learning_rate "
+    "training.epochs training.learning_rate training.replicas "
     "training.decay_every training.decay_factor training.epsilon training.clip_norm "
     "training.log_every training.eval_every training.patience training.eval_examples "
     "training.eval_beam_size training.save_every training.keep_last "

@@ -50,6 +50,7 @@ ROWS = (
         "data",
         "evaluation",
         "plots",
+        "training.schedules",
         "training.optimizer",
         "training.step",
         "training.parallel",

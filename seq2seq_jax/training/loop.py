@@ -16,7 +16,14 @@ from seq2seq_jax.data.pipeline import Prepared, batches, prepare
 from seq2seq_jax.data.plan import BatchPlan
 from seq2seq_jax.errors import InputError, TrainingFailed
 from seq2seq_jax.nn import model
-from seq2seq_jax.training import checks, embeddings, optimizer, parallel, workdirs
+from seq2seq_jax.training import (
+    checks,
+    embeddings,
+    horizon,
+    optimizer,
+    parallel,
+    workdirs,
+)
 from seq2seq_jax.training.checkpoints import Checkpoints
 from seq2seq_jax.training.evaluate import Evaluator, score
 from seq2seq_jax.training.progress import Progress, decayed, evaluated, finished
@@ -28,7 +35,7 @@ from seq2seq_jax.training.window import add, means
 from seq2seq_jax.types import Batch, Params, Sums, TrainState
 
 SAMPLES = 3  # shown at each evaluation
-GO_ON = "raise --training.steps (or --training.patience) to go on"
+GO_ON = "raise --training.{} (or --training.patience) to go on"
 
 
 def train(
@@ -66,17 +73,18 @@ def train(
         run = Run(config, workdir, data, reporter)
         with contextlib.closing(run.checkpoints):
             state, progress = run.restored(run.initial_state())
-            was_over = finished(progress, config.training, int(state.step))
+            was_over = finished(progress, run.config.training, int(state.step))
             if not was_over:
                 state, progress = run.fit(state, progress)
         step = int(state.step)
-        over = finished(progress, config.training, step)
+        over = finished(progress, run.config.training, step)
         if over is None:
             reporter.log(
                 f"interrupted at step {step}, saved: run the same command to resume"
             )
             return Report("interrupted", step, progress.best_step)
-        reporter.log(f"already {over}; {GO_ON}" if was_over else over)
+        go_on = GO_ON.format("epochs" if config.training.epochs else "steps")
+        reporter.log(f"already {over}; {go_on}" if was_over else over)
         status = "already " * bool(was_over) + over.split(" at ")[0]
         return make_report(run, status, state.params, step, again=bool(changed))
 
@@ -94,18 +102,24 @@ def writing(workdir: Path):
 
 
 class Run:
-    """The parts of one training run, made from its config."""
+    """The parts of one training run, made from its config.
+
+    Its own `config` has every length in updates; the workdir's keeps what was asked.
+    """
 
     def __init__(
         self, config: Config, workdir: Path, data: Prepared, reporter: Reporter
     ):
-        self.config, self.workdir, self.data = config, workdir, data
-        self.reporter = reporter
+        self.workdir, self.data, self.reporter = workdir, data, reporter
         self.devices = parallel.local()
-        training = config.training
         self.plan = BatchPlan(
             data.train, config, jax.process_index(), jax.process_count()
         )
+        training = horizon.resolve(config.training, len(self.plan))
+        self.config = dataclasses.replace(config, training=training)
+        reporter.steps = training.steps
+        if told := horizon.describe(config.training, len(self.plan)):
+            reporter.log(told)
         self.checkpoints = Checkpoints(
             workdir / "checkpoints",
             keep_last=training.keep_last,

@@ -1,8 +1,7 @@
 """The optimiser: a clipped gradient, its scaling, and a learning rate by schedule.
 
-Two tables are the extension points: `OPTIMIZERS` maps a name to the scaling of the
-gradient, `SCHEDULES` a name to the rate at an update. A new one is a function and a
-line.
+The table `OPTIMIZERS` is the extension point: it maps a name to the scaling of the
+gradient. A new one is a function and a line. The rate is in `schedules`.
 """
 
 from collections.abc import Callable
@@ -13,7 +12,8 @@ import jax.numpy as jnp
 import optax
 
 from seq2seq_jax.config import TrainingConfig
-from seq2seq_jax.errors import choose
+from seq2seq_jax.errors import InputError, choose
+from seq2seq_jax.training.schedules import SCHEDULES, WARMUPS, learning_rate
 from seq2seq_jax.types import Array, Params
 
 
@@ -62,48 +62,6 @@ OPTIMIZERS: dict[str, Callable[[TrainingConfig], optax.GradientTransformation]] 
     "adadelta": _adadelta,
 }
 
-# A schedule gives the share of the peak rate at update t = 1, 2, ...; warm-up comes on
-# top. t is a traced float32 scalar inside the step.
-
-
-def _constant(config: TrainingConfig, t: Array) -> Array:
-    """The peak rate throughout."""
-    return jnp.ones_like(t)
-
-
-def _inverse_sqrt(config: TrainingConfig, t: Array) -> Array:
-    """sqrt(w / max(t, w)) for w updates of warm-up: Vaswani et al. 2017."""
-    warmup = max(config.warmup_steps, 1)
-    return jnp.sqrt(warmup / jnp.maximum(t, warmup))
-
-
-def _cosine(config: TrainingConfig, t: Array) -> Array:
-    """Half a cosine down to `final_learning_rate`: Loshchilov & Hutter 2017."""
-    span = max(config.steps - config.warmup_steps, 1)
-    done = jnp.clip((t - config.warmup_steps) / span, 0.0, 1.0)
-    floor = config.final_learning_rate / config.learning_rate
-    return floor + (1.0 - floor) * 0.5 * (1.0 + jnp.cos(jnp.pi * done))
-
-
-def _halving(config: TrainingConfig, t: Array) -> Array:
-    """`decay_factor` once at `decay_start`, and again every `decay_every` updates.
-
-    Luong et al. 2015 and Sutskever et al. 2014 halve at fixed intervals after a start.
-    """
-    start = config.steps // 2 if config.decay_start is None else config.decay_start
-    every = config.decay_every or max(config.steps // 10, 1)
-    decays = jnp.maximum(jnp.floor((t - start) / every) + 1.0, 0.0)
-    return config.decay_factor**decays
-
-
-SCHEDULES: dict[str, Callable[[TrainingConfig, Array], Array]] = {
-    "constant": _constant,
-    "inverse_sqrt": _inverse_sqrt,
-    "cosine": _cosine,
-    "halving": _halving,
-    "plateau": _constant,  # its factor is set from outside: `set_factor`
-}
-
 
 class FactorState(NamedTuple):
     """What the plateau schedule remembers: all decays so far, multiplied."""
@@ -128,37 +86,28 @@ def scale_by_factor() -> optax.GradientTransformation:
 
 
 def check(config: TrainingConfig) -> None:
-    """Refuse names that the tables do not have.
+    """Refuse names that the tables do not have, and pairs that cannot be.
 
     Raises:
         InputError: naming the field, the choices and the nearest one.
     """
     choose(OPTIMIZERS, config.optimizer, "training.optimizer")
     choose(SCHEDULES, config.schedule, "training.schedule")
-
-
-def learning_rate(config: TrainingConfig, step: Array | int, factor: float = 1.0):
-    """The rate of the update that takes the state from `step` to `step + 1`.
-
-    Warm-up is linear: update t of w uses the share t / w, so the first one is not lost.
-
-    Args:
-        config: the training section.
-        step: number of updates made before this one.
-        factor: the plateau schedule's decays so far (`get_factor`).
-
-    >>> warm = TrainingConfig(learning_rate=0.1, schedule="constant", warmup_steps=4)
-    >>> [round(float(learning_rate(warm, step)), 3) for step in (0, 1, 3, 100)]
-    [0.025, 0.05, 0.1, 0.1]
-    """
-    t = jnp.asarray(step, jnp.float32) + 1.0
-    warm = jnp.minimum(1.0, t / max(config.warmup_steps, 1))
-    share = SCHEDULES[config.schedule](config, t)
-    return config.learning_rate * warm * share * factor
+    choose(WARMUPS, config.warmup, "training.warmup")
+    choose(("steps", "epochs"), config.decay_unit, "training.decay_unit")
+    if config.decay_unit == "epochs" and config.schedule != "halving":
+        raise InputError(
+            f"training.decay_unit is 'epochs', but training.schedule "
+            f"{config.schedule!r} does not decay by epochs: set training.schedule "
+            f"halving, or leave the unit out"
+        )
 
 
 def make(config: TrainingConfig) -> optax.GradientTransformation:
     """The whole chain: clip by global norm, scale, learning rate, plateau factor.
+
+    Args:
+        config: the training section, its lengths in updates (`horizon.resolve`).
 
     Raises:
         InputError: an unknown optimiser or schedule.

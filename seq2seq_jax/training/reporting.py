@@ -68,14 +68,14 @@ class Reporter:
 
     Args:
         workdir: where `metrics.jsonl` and `tensorboard/` go.
-        steps: the last step.
+        steps: the last step; may be set later.
         log: takes lines in place of stderr.
     """
 
     def __init__(
         self, workdir: Path, steps: int, log: Callable[[str], None] | None = None
     ):
-        self._workdir, self._steps, self._log = workdir, steps, log
+        self._workdir, self.steps, self._log = workdir, steps, log
         self._first = jax.process_index() == 0
         self._console = Console(stderr=True)
         self._bar: rich_progress.Progress | None = None
@@ -124,7 +124,7 @@ class Reporter:
         )
         self._bar.start()
         self._task = self._bar.add_task(
-            "", total=self._steps, completed=step, status="compiling"
+            "", total=self.steps, completed=step, status="compiling"
         )
 
     def _close(self) -> None:
@@ -165,7 +165,7 @@ class Reporter:
             self._bar.update(self._task, status=status)
         else:
             left = duration(seconds_left)
-            self.log(f"step {step:,}/{self._steps:,}  {status}  left {left}")
+            self.log(f"step {step:,}/{self.steps:,}  {status}  left {left}")
 
     def evaluation(self, step: int, values: dict[str, float], best: bool) -> None:
         """Report an evaluation on the development set."""

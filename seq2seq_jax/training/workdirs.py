@@ -19,6 +19,7 @@ RESUMABLE = (
     "data.test_tsv",
     "data.test_split",
     "training.steps",
+    "training.epochs",
     "training.accumulate",
     "training.log_every",
     "training.eval_every",
