@@ -175,6 +175,10 @@ class TrainingConfig:
     """adam, adamw, sgd, adagrad or adadelta"""
     learning_rate: float = 1e-3
     """peak learning rate; rnmt: that of one replica"""
+    sgd_from: int | None = None
+    """updates after which plain SGD takes over from the optimizer; None: never"""
+    sgd_learning_rate: float = 0.5
+    """sgd_from: peak learning rate from there on"""
     schedule: str = "inverse_sqrt"
     """constant, inverse_sqrt, cosine, halving, plateau ...: the table SCHEDULES"""
     warmup_steps: int = 200

@@ -23,9 +23,12 @@ def one_update(config, params, grads):
     return optax.apply_updates(params, updates)
 
 
+@pytest.mark.parametrize("sgd_from", [None, 4])
 @pytest.mark.parametrize("schedule", optimizer.SCHEDULES)
-def test_the_chain_uses_the_rate_that_is_reported(schedule):
-    config = replace(PLAIN, optimizer="sgd", schedule=schedule, warmup_steps=3)
+def test_the_chain_uses_the_rate_that_is_reported(schedule, sgd_from):
+    config = replace(
+        PLAIN, optimizer="sgd", schedule=schedule, warmup_steps=3, sgd_from=sgd_from
+    )
     tx = optimizer.make(config)
     params = {"w": jnp.zeros(())}
     state = tx.init(params)
@@ -86,6 +89,57 @@ def test_epsilon_replaces_the_paper_s():
     np.testing.assert_allclose(
         one_update(delta, ones, grads)["w"], 1 - 1e-3 / np.sqrt(0.05 + 1e-6), rtol=1e-5
     )
+
+
+GNMT = replace(
+    PLAIN,
+    learning_rate=0.02,
+    schedule="halving",
+    sgd_from=4,
+    sgd_learning_rate=0.5,
+    decay_start=7,
+    decay_every=2,
+    clip_norm=5.0,
+)
+
+
+def test_adam_then_sgd_is_each_of_them_in_its_time():
+    """Wu et al. 2016, in float64: Adam (Kingma & Ba 2015), then w -= rate g."""
+    tx = optimizer.make(GNMT)
+    draw = np.random.default_rng(0)
+    w = draw.normal(size=3)
+    params, m, v = {"w": jnp.asarray(w, jnp.float32)}, 0.0, 0.0
+    state, update = tx.init(params), jax.jit(tx.update)
+    for t in range(1, 12):
+        g = draw.normal(size=3)
+        updates, state = update({"w": jnp.asarray(g, jnp.float32)}, state, params)
+        params = optax.apply_updates(params, updates)
+        if t <= 4:
+            m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+            hat = (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+            w = w - 0.02 * hat
+        else:
+            halvings = max((t - 7) // 2 + 1, 0)
+            w = w - 0.5 * 0.5**halvings * g
+        np.testing.assert_allclose(params["w"], w, rtol=2e-5)
+
+
+def test_the_switch_keeps_the_state_s_shape_and_compiles_nothing():
+    tx, params = optimizer.make(GNMT), {"w": jnp.ones(3)}
+    traces = []
+
+    @jax.jit
+    def update(state):
+        traces.append(1)
+        return tx.update({"w": jnp.ones(3)}, state, params)[1]
+
+    state = first = tx.init(params)
+    for _ in range(6):
+        state = update(state)
+    assert len(traces) == 1
+    assert jax.tree.structure(state) == jax.tree.structure(first)
+    kept = optax.tree_utils.tree_get(state, "mu")["w"]
+    np.testing.assert_allclose(kept, 1 - 0.9**4, rtol=1e-5)
 
 
 def test_the_plateau_factor_scales_updates_and_is_read_back():

@@ -167,6 +167,13 @@ def test_rnmt_by_itself_decays_from_half_of_the_training_to_its_end():
     assert rate(config, 101) == pytest.approx(0.05)
 
 
+def test_sgd_has_its_own_peak_and_ends_where_the_schedule_says():
+    config = replace(PLAIN, schedule="cosine", final_learning_rate=0.01, sgd_from=50)
+    assert rate(config, 50) == pytest.approx((0.1 + 0.01) / 2)
+    assert rate(config, 51) == pytest.approx((0.5 + 0.01) / 2, rel=0.05)
+    assert rate(config, 100) == pytest.approx(0.01)
+
+
 def test_a_unit_that_a_schedule_does_not_count_in_is_refused():
     config = replace(PLAIN, schedule="luong5", decay_unit="epochs")
     with pytest.raises(InputError, match=r"decay_unit is 'epochs'.*schedule halving"):

@@ -26,6 +26,11 @@ def test_an_unknown_normalizer_is_refused_with_the_nearest():
     assert "did you mean 'sentences'" in refusal(normalize="sentence")
 
 
+@pytest.mark.parametrize("field", ["sgd_from", "sgd_learning_rate", "replicas"])
+def test_nothing_is_too_little(field):
+    assert f"training.{field} is 0, expected a number above 0" in refusal(**{field: 0})
+
+
 def test_a_beam_wider_than_the_vocabulary_is_refused():
     config = replace(GOOD, training=TrainingConfig(eval_beam_size=9))
     checks.check_vocabulary(config, 9)

@@ -5,6 +5,7 @@ remembered, so a resumed run goes on with the rates of one never interrupted.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -145,6 +146,9 @@ WARMUPS: dict[str, Callable[[TrainingConfig, Array], Array]] = {
 def learning_rate(config: TrainingConfig, step: Array | int, factor: float = 1.0):
     """The rate of the update that takes the state from `step` to `step + 1`.
 
+    The peak is `learning_rate`, after `sgd_from` updates `sgd_learning_rate`; warm-up
+    and schedule count all updates and multiply whichever it is.
+
     Args:
         config: the training section, its lengths in updates (`horizon.resolve`).
         step: number of updates made before this one.
@@ -155,6 +159,15 @@ def learning_rate(config: TrainingConfig, step: Array | int, factor: float = 1.0
     [0.025, 0.05, 0.1, 0.1]
     """
     t = jnp.asarray(step, jnp.float32) + 1.0
+    rate = rate_at(config, t)
+    if config.sgd_from is not None:
+        other = replace(config, learning_rate=config.sgd_learning_rate)
+        rate = jnp.where(t > config.sgd_from, rate_at(other, t), rate)
+    return rate * factor
+
+
+def rate_at(config: TrainingConfig, t: Array) -> Array:
+    """The rate at update t = 1, 2, ... that grows from `config.learning_rate`."""
     schedule = SCHEDULES[config.schedule]
     warm = 1.0 if schedule.own_warmup else WARMUPS[config.warmup](config, t)
-    return config.learning_rate * warm * schedule.share(config, t) * factor
+    return config.learning_rate * warm * schedule.share(config, t)
