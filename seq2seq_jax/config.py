@@ -205,8 +205,12 @@ class TrainingConfig:
     """adam, adamw: decay of the first moment"""
     beta2: float = 0.999
     """adam, adamw: decay of the second moment"""
+    rho: float = 0.95
+    """adadelta: decay of the mean squares"""
+    initial_accumulator: float = 0.1
+    """adagrad: what the sums of squares start from"""
     epsilon: float | None = None
-    """adam, adamw, adadelta: the term that guards the division; None: the paper's"""
+    """adam, adamw, adadelta, adagrad: added to a divisor; None: the paper's"""
     weight_decay: float = 0.01
     """adamw: decoupled weight decay"""
     clip_norm: float | None = 5.0

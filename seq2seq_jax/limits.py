@@ -13,7 +13,7 @@ POSITIVE = (
     "model.output_rank "
     "training.batch_tokens training.batch_size training.accumulate "
     "training.epochs training.learning_rate training.replicas training.sgd_from "
-    "training.sgd_learning_rate "
+    "training.sgd_learning_rate training.initial_accumulator "
     "training.decay_every training.decay_factor training.epsilon training.clip_norm "
     "training.log_every training.eval_every training.patience training.eval_examples "
     "training.eval_beam_size training.save_every training.keep_last "
@@ -26,7 +26,8 @@ NOT_NEGATIVE = (
 ).split()
 SHARES = (
     "model.dropout model.output_dropout model.recurrent_dropout model.zoneout "
-    "training.label_smoothing training.momentum training.beta1 training.beta2"
+    "training.label_smoothing training.momentum training.beta1 training.beta2 "
+    "training.rho"
 ).split()
 
 

@@ -142,6 +142,41 @@ def test_the_switch_keeps_the_state_s_shape_and_compiles_nothing():
     np.testing.assert_allclose(kept, 1 - 0.9**4, rtol=1e-5)
 
 
+def adagrad(config):
+    """Duchi et al. 2011: the square root of the sum of squares, from 0.1 on."""
+    total = config.initial_accumulator
+    while True:
+        g = yield
+        total = total + g**2
+        yield g / np.sqrt(total)
+
+
+def adadelta(config):
+    """Zeiler 2012, algorithm 1."""
+    squares = steps = 0.0
+    rho, epsilon = config.rho, 1e-6
+    while True:
+        g = yield
+        squares = rho * squares + (1 - rho) * g**2
+        x = np.sqrt(steps + epsilon) / np.sqrt(squares + epsilon) * g
+        steps = rho * steps + (1 - rho) * x**2
+        yield x
+
+
+@pytest.mark.parametrize("changes", [{}, {"rho": 0.8, "initial_accumulator": 0.5}])
+@pytest.mark.parametrize("scaling", [adagrad, adadelta])
+def test_a_scaling_is_its_paper_s_in_float64(scaling, changes):
+    config = replace(PLAIN, optimizer=scaling.__name__, learning_rate=0.15, **changes)
+    tx, paper = optimizer.make(config), scaling(config)
+    draw = np.random.default_rng(1)
+    state = tx.init({"w": jnp.zeros(4)})
+    for _ in range(8):
+        g = draw.normal(size=4)
+        updates, state = tx.update({"w": jnp.asarray(g, jnp.float32)}, state)
+        next(paper)
+        np.testing.assert_allclose(updates["w"], -0.15 * paper.send(g), rtol=2e-5)
+
+
 def test_the_plateau_factor_scales_updates_and_is_read_back():
     config = replace(PLAIN, optimizer="sgd", schedule="plateau")
     tx, params = optimizer.make(config), {"w": jnp.zeros(())}

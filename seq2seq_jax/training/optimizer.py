@@ -44,14 +44,21 @@ def _sgd(config: TrainingConfig) -> optax.GradientTransformation:
 
 
 def _adagrad(config: TrainingConfig) -> optax.GradientTransformation:
-    """Duchi et al. 2011, accumulators from 0.1 as See et al. 2017 train with."""
-    return optax.scale_by_rss(initial_accumulator_value=0.1)
+    """Duchi et al. 2011: g / sqrt(a + sum g^2), with `initial_accumulator` as a.
+
+    See et al. 2017 train with a rate of 0.15 and a = 0.1, which is TensorFlow's too.
+    """
+    epsilon = 0.0 if config.epsilon is None else config.epsilon
+    return optax.scale_by_rss(config.initial_accumulator, epsilon)
 
 
 def _adadelta(config: TrainingConfig) -> optax.GradientTransformation:
-    """Zeiler 2012: rho 0.95 and epsilon 1e-6 (also in Bahdanau et al. 2014)."""
+    """Zeiler 2012, algorithm 1: g sqrt(E[x^2] + eps) / sqrt(E[g^2] + eps).
+
+    rho 0.95 and epsilon 1e-6, at a rate of 1, in Cho et al. and Bahdanau et al. 2014.
+    """
     epsilon = 1e-6 if config.epsilon is None else config.epsilon
-    return optax.scale_by_adadelta(rho=0.95, eps=epsilon)
+    return optax.scale_by_adadelta(rho=config.rho, eps=epsilon)
 
 
 OPTIMIZERS: dict[str, Callable[[TrainingConfig], optax.GradientTransformation]] = {
@@ -66,7 +73,7 @@ OPTIMIZERS: dict[str, Callable[[TrainingConfig], optax.GradientTransformation]] 
 class SwitchState(NamedTuple):
     """What `switched` remembers: updates made, and the states of both."""
 
-    count: Array
+    made: Array
     first: optax.OptState
     second: optax.OptState
 
@@ -98,8 +105,8 @@ def switched(
             made, own = second.update(updates, state.second, params)
             return made, state.first, own
 
-        made, *states = jax.lax.cond(state.count < after, by_first, by_second)
-        return made, SwitchState(state.count + 1, *states)
+        made, *states = jax.lax.cond(state.made < after, by_first, by_second)
+        return made, SwitchState(state.made + 1, *states)
 
     return optax.GradientTransformation(init, update)
 
