@@ -7,52 +7,14 @@ import random
 import jax
 import numpy as np
 import pytest
+from predictors import LETTERS, TINY, close, params_of, predictor, texts, tokenizer
 
 from seq2seq_jax import config as configs
-from seq2seq_jax.config import Config, DataConfig, ModelConfig
-from seq2seq_jax.data import tokenizers
+from seq2seq_jax.config import Config, DataConfig
 from seq2seq_jax.errors import InputError
 from seq2seq_jax.inference import batching, programs
 from seq2seq_jax.inference.predictor import Predictor
-from seq2seq_jax.nn import model
 from seq2seq_jax.types import UNK
-
-LETTERS = "abcdefghijklmnop"
-TINY = ModelConfig(hidden_size=8, embedding_size=8, attention="general")
-
-
-def tokenizer():
-    return tokenizers.train("char", [LETTERS + " "], 40)
-
-
-def params_of(config, seed=0):
-    size = tokenizer().size
-    params = model.init_params(jax.random.key(seed), config, size, size)
-    # Larger weights: outputs then differ in length and from text to text.
-    return jax.tree.map(lambda x: 3.0 * x, params)
-
-
-def predictor(config=TINY, seed=0, **options):
-    options = {"max_length": 16, "length_ratio": 1.5} | options
-    both = (tokenizer(), tokenizer())
-    return Predictor(params_of(config, seed), config, *both, **options)
-
-
-def texts(count, longest=14, seed=0):
-    rng = random.Random(seed)
-    return [
-        "".join(rng.choices(LETTERS, k=rng.randint(1, longest))) for _ in range(count)
-    ]
-
-
-def close(one, other):
-    """Equal up to rounding: shapes of products may differ."""
-    assert one.tokens == other.tokens
-    assert one.text == other.text
-    np.testing.assert_allclose(one.score, other.score, rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(one.log_prob, other.log_prob, rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(one.alignment, other.alignment, atol=1e-4)
-    assert one.source_pieces == other.source_pieces
 
 
 def test_order_is_kept_and_a_batch_changes_nothing():
@@ -85,7 +47,7 @@ def test_scores_and_alignments_are_those_of_the_output_as_a_target(
         TINY, decoder=decoder, attention=attention, decoder_hidden_size=16, cell="gru"
     )
     model_ = predictor(config)
-    lines = texts(8)
+    lines = texts(24)
     alpha, seen = 0.6, 0
     found = model_.translate(
         lines, beam_size=beam_size, n_best=beam_size, length_penalty=alpha
@@ -239,6 +201,9 @@ def test_an_empty_target_is_its_end():
         ({"n_best": 0}, "n_best is 0"),
         ({"max_output_length": 0}, "max_output_length is 0"),
         ({"window": 0}, "window is 0"),
+        ({"length_penalty": float("nan")}, "length_penalty is nan"),
+        ({"length_penalty_kind": "gmnt"}, "length_penalty_kind is 'gmnt'.*'gnmt'"),
+        ({"coverage_penalty": -0.1}, "coverage_penalty is -0.1, expected a finite"),
     ],
 )
 def test_impossible_options_are_refused_at_once(options, message):

@@ -7,96 +7,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from searches import (
+    PENALTIES,
+    VOCAB,
+    brute_force,
+    find,
+    follow,
+    rnn,
+    same,
+    score,
+    search,
+    toy,
+)
 
-from seq2seq_jax.inference.penalties import average_penalty, gnmt_penalty
-from seq2seq_jax.inference.search import beam_search, greedy_search
+from seq2seq_jax.inference import beams
+from seq2seq_jax.inference.penalties import gnmt_coverage, no_penalty
+from seq2seq_jax.inference.search import beam_step, largest_ahead
 from seq2seq_jax.inference.topk import top_k
 from seq2seq_jax.types import BOS, EOS, PAD, UNK
-
-VOCAB, HIDDEN, SOURCE = 12, 6, 5
-PENALTIES = [("gnmt", 0.0), ("gnmt", 1.0), ("gnmt", -1.0), ("average", 1.0)]
-KINDS = {"gnmt": gnmt_penalty, "average": average_penalty}
-
-
-def toy(seed, rows, vocab=VOCAB, sharpness=3.0, end=0.0):
-    """A small random RNN: its parameters, and a first state for each row."""
-    rng = np.random.default_rng(seed)
-    sizes = {"embed": (vocab, HIDDEN), "recur": (HIDDEN, HIDDEN)}
-    sizes |= {"out": (HIDDEN, vocab), "look": (HIDDEN, SOURCE)}
-    params = {name: rng.normal(size=size) for name, size in sizes.items()}
-    params["out"] *= sharpness
-    params["bias"] = np.where(np.arange(vocab) == EOS, end, 0.0)
-    state = rng.normal(size=(rows, HIDDEN))
-    return jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), (params, state))
-
-
-def rnn(params, state, tokens):
-    # Sums of products, not matmuls: bit for bit the same for any number of rows.
-    recurrent = (state[..., None] * params["recur"]).sum(-2)
-    state = jnp.tanh(params["embed"][tokens] + recurrent)
-    logits = (state[..., None] * params["out"]).sum(-2) + params["bias"]
-    weights = jax.nn.softmax((state[..., None] * params["look"]).sum(-2))
-    return state, jax.nn.log_softmax(logits), weights
-
-
-def search(step, params, state, limits, size=None, penalty=("gnmt", 0.0), **options):
-    """Beam search, greedy where `size` is None."""
-    kind, alpha = penalty
-    options["length_penalty"] = KINDS[kind](alpha)
-    step = functools.partial(step, params)
-    if size is None:
-        return greedy_search(step, state, jnp.asarray(limits), **options)
-    return beam_search(step, state, jnp.asarray(limits), beam_size=size, **options)
-
-
-@functools.partial(
-    jax.jit,
-    static_argnames=("step", "size", "kind", "max_length", "n_best", "forbidden"),
-)
-def compiled(step, params, state, limits, size, kind, alpha, **options):
-    return search(step, params, state, limits, size, (kind, alpha), **options)
-
-
-def find(params, state, limits, size=None, penalty=("gnmt", 0.0), step=rnn, **options):
-    """`search` in jit, as NumPy arrays; tests that share shapes share its programs."""
-    limits = np.asarray(limits, np.int32)
-    found = compiled(step, params, state, limits, size, *penalty, **options)
-    return jax.tree.map(np.asarray, found)
-
-
-def same(a, b):
-    jax.tree.map(np.testing.assert_array_equal, a, b)
-
-
-def follow(params, state, tokens):
-    """Log-probabilities `[N, T]` and weights of sequences `[N, T]`, token by token."""
-    state = jnp.broadcast_to(state, (len(tokens), HIDDEN))
-    last, log_probs, looks = jnp.full(len(tokens), BOS), [], []
-    for token in np.asarray(tokens).T:
-        state, log_prob, weights = rnn(params, state, last)
-        log_probs.append(np.asarray(log_prob)[np.arange(len(token)), token])
-        looks.append(np.asarray(weights))
-        last = jnp.asarray(token)
-    return np.stack(log_probs, 1), np.stack(looks, 1)
-
-
-def divisor(penalty, length):
-    kind, alpha = penalty
-    return ((5 + length) / 6) ** alpha if kind == "gnmt" else length**alpha
-
-
-def brute_force(params, state, limit, vocab, penalty):
-    """`(score, tokens)` of every sequence of at most `limit` tokens, best first."""
-    said = [v for v in range(vocab) if v not in (PAD, BOS, EOS)]
-    found = []
-    for length in range(1, limit + 1):
-        all_tokens = [
-            (*tokens, EOS) for tokens in itertools.product(said, repeat=length - 1)
-        ]
-        totals = follow(params, state, all_tokens)[0].sum(1)
-        scores = totals / divisor(penalty, length)
-        found += zip(scores.tolist(), all_tokens, strict=True)
-    return sorted(found, key=lambda item: -item[0])
 
 
 @pytest.mark.parametrize("penalty", PENALTIES)
@@ -105,7 +33,10 @@ def test_greedy_is_a_beam_of_one(penalty):
         params, state = toy(seed, 8, end=end)
         limits = [0, 1, 2, 5, 9, 9, 30, 9]
         one = find(params, state, limits, 1, penalty, max_length=9)
-        same(one, find(params, state, limits, None, penalty, max_length=9))
+        greedy = find(params, state, limits, None, penalty, max_length=9)
+        rounding = 0 if penalty[2] is None else 1e-6  # sums over the source
+        np.testing.assert_allclose(one.scores, greedy.scores, rtol=rounding)
+        same(one.replace(scores=greedy.scores), greedy)
         assert (one.lengths[:, 0] <= np.minimum(limits, 9)).all()
 
 
@@ -124,19 +55,19 @@ def test_greedy_takes_the_most_probable_token_and_stops_at_the_first_end():
         assert found.tokens[row, 0, : len(said) - 1].tolist() == said[:-1]
 
 
+@pytest.mark.parametrize("n", [2, 60])  # with 2 the search stops early
 @pytest.mark.parametrize("penalty", PENALTIES)
-def test_a_beam_of_full_width_is_brute_force(penalty):
+def test_a_beam_of_full_width_is_brute_force(penalty, n):
     params, state = toy(7, 3, vocab=6, sharpness=1.0)
     limits = [1, 3, 4]
-    options = {"max_length": 4, "n_best": 60}
-    found = find(params, state, limits, 6**3, penalty, **options)
+    found = find(params, state, limits, 6**3, penalty, max_length=4, n_best=n)
     for row, limit in enumerate(limits):
         truth = brute_force(params, state[row], limit, 6, penalty)
-        assert (found.lengths[row] > 0).sum() == min(60, len(truth))
-        for i, (score, tokens) in enumerate(truth[:60]):
+        assert (found.lengths[row] > 0).sum() == min(n, len(truth))
+        for i, (best, tokens) in enumerate(truth[:n]):
             length = found.lengths[row, i]
             assert (*found.tokens[row, i, : length - 1], EOS) == tokens
-            np.testing.assert_allclose(found.scores[row, i], score, rtol=1e-5)
+            np.testing.assert_allclose(found.scores[row, i], best, rtol=1e-5)
 
 
 @pytest.mark.parametrize("penalty", PENALTIES)
@@ -172,7 +103,7 @@ def test_stopping_early_saves_steps():
 def test_a_row_does_not_depend_on_the_others_or_on_the_size_of_the_results():
     params, state = toy(13, 6)
     limits = [4, 1, 10, 7, 0, 10]
-    options = {"size": 3, "n_best": 3, "penalty": ("gnmt", 1.0)}
+    options = {"size": 3, "n_best": 3, "penalty": ("gnmt", 1.0, 0.5)}
     whole = find(params, state, limits, max_length=10, **options)
     assert (whole.lengths <= np.array(limits)[:, None]).all()
     for row, limit in enumerate(limits):
@@ -184,9 +115,10 @@ def test_a_row_does_not_depend_on_the_others_or_on_the_size_of_the_results():
 
 
 @pytest.mark.parametrize("size", [None, 4])
-def test_scores_and_alignments_are_those_of_the_tokens(size):
+@pytest.mark.parametrize("beta", [None, 0.7])
+def test_scores_and_alignments_are_those_of_the_tokens(size, beta):
     params, state = toy(17, 4)
-    penalty, n = ("gnmt", 0.7), {"n_best": size} if size else {}
+    penalty, n = ("gnmt", 0.7, beta), {"n_best": size} if size else {}
     found = find(params, state, [9, 3, 9, 6], size, penalty, max_length=9, **n)
     for row, i in itertools.product(range(4), range(size or 1)):
         length = found.lengths[row, i]
@@ -194,11 +126,49 @@ def test_scores_and_alignments_are_those_of_the_tokens(size):
         log_probs, looks = follow(params, state[row], [tokens])
         total = log_probs.sum()
         np.testing.assert_allclose(found.log_probs[row, i], total, rtol=1e-5)
-        score = total / divisor(penalty, length)
-        np.testing.assert_allclose(found.scores[row, i], score, rtol=1e-5)
+        expected = score(penalty, total, looks[0], state[row])
+        np.testing.assert_allclose(found.scores[row, i], expected, rtol=1e-5)
         np.testing.assert_allclose(found.alignments[row, i, :length], looks[0], 1e-5)
         assert (found.alignments[row, i, length:] == 0).all()
         assert (found.tokens[row, i, length - 1 :] == PAD).all()
+
+
+def rules_of(penalty):
+    limits = jnp.full(6, 9)
+    return beams.make_rules(limits, 9, no_penalty, penalty, 4, 4, (), BOS, EOS)
+
+
+def test_the_coverage_penalty_ranks_what_has_ended_and_steers_nothing():
+    """What lives is the same whatever the penalty is (tensorflow/addons#859)."""
+    params, state = toy(37, 6, end=2.0)
+    step = functools.partial(rnn, params)
+    seen = []
+    for penalty in (None, lambda coverage: -99.0 * coverage[..., 0]):
+        rules = rules_of(penalty)
+        ahead = largest_ahead(rules.divisors, rules.limits)
+        beam = beams.first_beam(step, rules, state)
+        for _ in range(5):
+            beam = beam_step(step, rules, ahead, beam)
+        seen.append(beam)
+    assert (seen[0].ended > 1).any()
+    for name in ("tokens", "log_probs", "ended", "trace"):
+        same(getattr(seen[0], name), getattr(seen[1], name))
+    assert not np.array_equal(seen[0].finished.slots, seen[1].finished.slots)
+
+
+def test_sums_of_weights_are_carried_only_where_they_are_penalised():
+    params, state = toy(1, 6)
+    step = functools.partial(rnn, params)
+    for penalty, sums in ((None, 0), (lambda coverage: coverage.sum(-1), 1)):
+        first = beams.first_beam(step, rules_of(penalty), state)
+        assert len(jax.tree.leaves(first.coverage)) == sums
+
+
+def test_a_word_without_any_attention_costs_much_but_not_everything():
+    mask = jnp.array([[True, True, True]])
+    penalty = gnmt_coverage(0.2, mask)(jnp.array([[[0.0, 1.0, 3.0], [0.5, 1.0, 3.0]]]))
+    assert np.isfinite(penalty).all()
+    assert penalty[0, 0] < -10 < penalty[0, 1] < 0
 
 
 def spell(params, state, tokens):

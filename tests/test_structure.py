@@ -28,6 +28,7 @@ ROWS = (
         "nn.recurrence",
         "nn.sizes",
         "inference.search",
+        "inference.beams",
         "inference.topk",
         "inference.penalties",
     ),
@@ -92,7 +93,8 @@ FENCES = {
     "tyro": ("flags", "commands"),
     "tensorflow": (),
 }
-PURE = ("nn", "inference.search", "inference.topk", "inference.penalties")
+SEARCH = tuple(f"inference.{name}" for name in "search beams topk penalties".split())
+PURE = ("nn", *SEARCH)
 
 
 def name_of(path):
@@ -191,7 +193,7 @@ def test_the_model_and_the_search_import_jax_only():
 
 
 def test_the_search_imports_no_model():
-    for name in ("inference.search", "inference.topk", "inference.penalties"):
+    for name in SEARCH:
         assert not any(within(other, "nn") for other in inner_imports(MODULES[name]))
 
 

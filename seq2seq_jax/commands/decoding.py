@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from seq2seq_jax import config as configs
 from seq2seq_jax.config import Config
@@ -34,7 +34,12 @@ class Search(Model):
     beam_size: int = 5
     """hypotheses followed at once; 1: greedy"""
     length_penalty: float = 1.0
-    """a: a hypothesis of n tokens scores log-probability / ((5 + n) / 6)^a; 0: none"""
+    """a: n tokens score log-probability / ((5 + n) / 6)^a; 0: none; paper's: 0.2"""
+    length_penalty_kind: Literal["gnmt", "average", "none"] = "gnmt"
+    """gnmt: Wu et al. 2016, as above; average: / n^a, with a = 1 a mean; none"""
+    coverage_penalty: float = 0.0
+    """b: adds b * sum over source tokens of log(min(attention got, 1)), against words
+    left out; 0: none; paper's: 0.2"""
 
 
 def load(options: Model) -> "Predictor":
@@ -98,6 +103,8 @@ def translate(
         beam_size=options.beam_size,
         n_best=n_best,
         length_penalty=options.length_penalty,
+        length_penalty_kind=options.length_penalty_kind,
+        coverage_penalty=options.coverage_penalty,
         alignments=alignments,
         window=window,
     )

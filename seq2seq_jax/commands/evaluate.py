@@ -23,6 +23,9 @@ word error rate: lines that equal no reference, where a line is a word.
 BLEU and chrF2: by sacrebleu, with the signature to cite."""
 
 
+SEARCH = ("beam_size", "length_penalty", "length_penalty_kind", "coverage_penalty")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options(decoding.Search):
     """Translate and measure against references."""
@@ -73,7 +76,7 @@ def as_json(measured: dict[str, Measured], lines: int, options: Options) -> str:
         {name: value for name, (value, _) in measured.items()}
         | {"signatures": {name: s for name, (_, s) in measured.items() if s}}
         | {"lines": lines, "checkpoint": options.checkpoint}
-        | {"beam_size": options.beam_size, "length_penalty": options.length_penalty}
+        | {name: getattr(options, name) for name in SEARCH}
     )
 
 

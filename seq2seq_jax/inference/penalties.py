@@ -1,6 +1,8 @@
-"""Length penalties: functions of lengths to what log-probabilities are divided by.
+"""Penalties: what log-probabilities are divided by, and what is added at the end.
 
-A length counts EOS. Divisors are positive; larger ones favour longer hypotheses.
+A length penalty is a function of lengths, EOS counted, to positive divisors; larger
+ones favour longer hypotheses. A coverage penalty is a function of a hypothesis's summed
+attention weights to a number of at most 0.
 """
 
 from collections.abc import Callable
@@ -9,6 +11,11 @@ import jax
 import jax.numpy as jnp
 
 LengthPenalty = Callable[[jax.Array], jax.Array]
+CoveragePenalty = Callable[[jax.Array], jax.Array]
+
+# The least attention that counts: a position that got none at all would make every
+# hypothesis impossible, and their order unknown.
+LEAST = 1e-30
 
 
 def no_penalty(lengths: jax.Array) -> jax.Array:
@@ -28,3 +35,36 @@ def gnmt_penalty(alpha: float | jax.Array) -> LengthPenalty:
 def average_penalty(alpha: float | jax.Array) -> LengthPenalty:
     """`|Y| ** alpha`; with alpha 1 scores are mean log-probabilities of a token."""
     return lambda lengths: lengths**alpha
+
+
+def gnmt_coverage(beta: float | jax.Array, mask: jax.Array) -> CoveragePenalty:
+    """`beta * sum_i log(min(sum_j p_ij, 1))` (Wu et al. 2016, eq. 14).
+
+    p_ij is the weight of the source's position i when token j was said; j runs over all
+    tokens of the hypothesis, EOS too. It costs a hypothesis to leave words out.
+
+    Args:
+        beta: 0 or more; the paper's is 0.2.
+        mask: `[B, S]`, true at the source's real positions i, its EOS too.
+
+    Returns:
+        `[B, K, S]`, sums of weights over j, to `[B, K]`.
+
+    >>> coverage = jnp.array([[[2.0, 1.0, 0.0], [1.0, 0.5, 0.0]]])
+    >>> print(gnmt_coverage(1.0, jnp.array([[True, True, False]]))(coverage))
+    [[ 0. -0.6931472]]
+    """
+
+    def penalty(coverage: jax.Array) -> jax.Array:
+        logs = jnp.log(jnp.clip(coverage, LEAST, 1.0))
+        return beta * jnp.where(mask[:, None], logs, 0.0).sum(-1)
+
+    return penalty
+
+
+# What a length penalty is made from: alpha.
+LENGTH_PENALTIES: dict[str, Callable[[float | jax.Array], LengthPenalty]] = {
+    "gnmt": gnmt_penalty,
+    "average": average_penalty,
+    "none": lambda alpha: no_penalty,
+}

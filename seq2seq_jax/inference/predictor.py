@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,8 +18,9 @@ from seq2seq_jax.config import ModelConfig
 from seq2seq_jax.data import tokenizers
 from seq2seq_jax.data.tokenizers import Tokenizer
 from seq2seq_jax.errors import InputError
-from seq2seq_jax.inference import batching, programs, results
+from seq2seq_jax.inference import batching, options, programs, results
 from seq2seq_jax.inference.batching import Group
+from seq2seq_jax.inference.options import Search
 from seq2seq_jax.inference.results import Hypothesis, Score
 from seq2seq_jax.nn import model
 from seq2seq_jax.types import EOS, Hypotheses, Params
@@ -37,16 +38,6 @@ class Item(NamedTuple):
 
     source: list[int]
     target: list[int]
-
-
-class Search(NamedTuple):
-    """The options of one call of `translate` that decide each batch."""
-
-    beam_size: int
-    n_best: int
-    length_penalty: float
-    max_output_length: int | None
-    alignments: bool
 
 
 def warn_user(message: str) -> None:
@@ -151,6 +142,7 @@ class Predictor:
         *,
         alignments: bool = True,
         window: int = 4096,
+        **more: Any,
     ) -> Iterator[list[Hypothesis]]:
         """The `n_best` best outputs of each text, best first, in the texts' order.
 
@@ -158,24 +150,24 @@ class Predictor:
 
         Args:
             texts: any number, read a window at a time.
-            beam_size: hypotheses kept at each step; 1 is greedy.
-            n_best: outputs of a text; fewer where no more are possible.
-            length_penalty: alpha: outputs are ranked by log-probability divided by
-                `((5 + length) / 6) ** alpha`; 0: no penalty; more favours longer ones.
-            max_output_length: tokens, EOS included; None: by the text's length.
+            beam_size, n_best, length_penalty, max_output_length: see `options.Search`.
             alignments: whether outputs have them.
             window: texts held at a time.
+            more: the other options of `options.Search`, by their names.
 
         Raises:
             InputError: options that cannot be.
         """
         check_texts("texts", texts, window)
-        self.check_search(beam_size, n_best, max_output_length)
-        alignments = alignments and self.config.attention != "none"
-
         search = Search(
-            beam_size, n_best, length_penalty, max_output_length, alignments
+            beam_size,
+            n_best,
+            length_penalty,
+            max_output_length,
+            alignments and self.config.attention != "none",
+            **more,
         )
+        options.check(search, self.target_tokenizer.size, self.config.attention)
         items = self.items((text, "") for text in texts)
         return batching.process(
             (item if len(item.source) > 1 else None for item in items),
@@ -185,7 +177,7 @@ class Predictor:
             rows_of=lambda n: max(1, min(TOKENS // n, HYPOTHESES // beam_size)),
             begin=partial(self.begin_search, search),
             finish=self.read_hypotheses,
-            blank=[results.nothing(alignments)],
+            blank=[results.nothing(search.alignments)],
         )
 
     def score(
@@ -247,26 +239,6 @@ class Predictor:
         most = math.ceil(self.length_ratio * source_length) + MARGIN
         return min(most, self.max_length)
 
-    def check_search(
-        self, beam_size: int, n_best: int, max_output_length: int | None
-    ) -> None:
-        """Refuse impossible options of `translate` with an `InputError`."""
-        size = self.target_tokenizer.size
-        if not 1 <= beam_size <= size:
-            raise InputError(
-                f"beam_size is {beam_size}, expected 1 to {size}, the size of the "
-                f"target vocabulary"
-            )
-        if not 1 <= n_best <= beam_size:
-            raise InputError(
-                f"n_best is {n_best}, expected 1 to beam_size ({beam_size}): raise "
-                f"beam_size for more outputs"
-            )
-        if max_output_length is not None and max_output_length < 1:
-            raise InputError(
-                f"max_output_length is {max_output_length}, expected 1 or more"
-            )
-
     def begin_search(
         self, search: Search, items: list[Item], group: Group
     ) -> Hypotheses:
@@ -274,17 +246,16 @@ class Predictor:
         lengths = [len(item.source) for item in items]
         limits = [self.limit(n, search.max_output_length) for n in lengths]
         unused = [0] * (group.rows - len(items))
+        longest = self.limit(group.length, search.max_output_length)
+        numbers, choices = programs.parted(search, longest)
         return programs.decode(
             self.params,
             programs.pad([i.source for i in items], group.rows, group.length),
             np.array(lengths + unused, np.int32),
             np.array(limits + unused, np.int32),
-            np.float32(search.length_penalty),
+            numbers,
             config=self.config,
-            beam_size=search.beam_size,
-            n_best=search.n_best,
-            max_length=self.limit(group.length, search.max_output_length),
-            alignments=search.alignments,
+            choices=choices,
         )
 
     def read_hypotheses(

@@ -6,35 +6,71 @@ Parameters are arguments, not constants, so all predictors of one config share p
 import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from seq2seq_jax.config import ModelConfig
-from seq2seq_jax.inference.penalties import gnmt_penalty
+from seq2seq_jax.inference.beams import Step
+from seq2seq_jax.inference.options import Search
+from seq2seq_jax.inference.penalties import LENGTH_PENALTIES, gnmt_coverage
 from seq2seq_jax.inference.search import beam_search, greedy_search
 from seq2seq_jax.nn import model
 from seq2seq_jax.types import BOS, PAD, Batch, Hypotheses, Params
 
 
-@functools.partial(
-    jax.jit,
-    static_argnames=("config", "beam_size", "n_best", "max_length", "alignments"),
-)
+class Numbers(NamedTuple):
+    """Options whose value needs no program of its own; None is off, and another one.
+
+    Attributes:
+        alpha: of the length penalty.
+        beta: of the coverage penalty.
+    """
+
+    alpha: jax.Array
+    beta: jax.Array | None
+
+
+class Choices(NamedTuple):
+    """Options that decide the program.
+
+    Attributes:
+        beam_size, n_best, max_length: as in `beam_search`; 1 beam is greedy search.
+        alignments: whether the result has them, else None.
+        length_penalty_kind: an entry of `LENGTH_PENALTIES`.
+    """
+
+    beam_size: int
+    n_best: int
+    max_length: int
+    alignments: bool
+    length_penalty_kind: str
+
+
+def parted(search: Search, max_length: int) -> tuple[Numbers, Choices]:
+    """The options of a search by what another value of them costs."""
+    beta = jnp.float32(search.coverage_penalty) if search.coverage_penalty else None
+    return Numbers(jnp.float32(search.length_penalty), beta), Choices(
+        search.beam_size,
+        search.n_best,
+        max_length,
+        search.alignments,
+        search.length_penalty_kind,
+    )
+
+
+@functools.partial(jax.jit, static_argnames=("config", "choices"))
 def decode(
     params: Params,
     source: jax.Array,
     lengths: jax.Array,
     limits: jax.Array,
-    alpha: jax.Array,
+    numbers: Numbers,
     *,
     config: ModelConfig,
-    beam_size: int,
-    n_best: int,
-    max_length: int,
-    alignments: bool,
+    choices: Choices,
 ) -> Hypotheses:
     """Search for the outputs of a batch of sources.
 
@@ -43,12 +79,30 @@ def decode(
         source: `[B, S]` ids, EOS included.
         lengths: `[B]` how many are real; 0 in rows that fill up the batch.
         limits: `[B]` largest lengths of the outputs, 0 in those rows.
-        alpha: of `gnmt_penalty`.
+        numbers, choices: the search, as `parted` gives it.
         config: the model's.
-        beam_size, n_best, max_length: as in `beam_search`; 1 beam is greedy search.
-        alignments: whether the result has them, else None.
     """
     mask = jnp.arange(source.shape[1]) < lengths[:, None]
+    beta, penalty = numbers.beta, LENGTH_PENALTIES[choices.length_penalty_kind]
+    search = greedy_search
+    if choices.beam_size > 1:
+        search = functools.partial(
+            beam_search, beam_size=choices.beam_size, n_best=choices.n_best
+        )
+    found = search(
+        *started(params, config, source, mask),
+        limits,
+        max_length=choices.max_length,
+        length_penalty=penalty(numbers.alpha),
+        coverage_penalty=None if beta is None else gnmt_coverage(beta, mask),
+    )
+    return found if choices.alignments else dataclasses.replace(found, alignments=None)
+
+
+def started(
+    params: Params, config: ModelConfig, source: jax.Array, mask: jax.Array
+) -> tuple[Step, Any]:
+    """The model as a search's step function, and its first state."""
     memory, state = model.start(
         params, config, model.encode(params, config, source, mask)
     )
@@ -60,14 +114,7 @@ def decode(
         log_probs = jax.nn.log_softmax(logits.astype(jnp.float32))
         return state, log_probs, state.attention.weights.astype(jnp.float32)
 
-    search = (
-        greedy_search
-        if beam_size == 1
-        else functools.partial(beam_search, beam_size=beam_size, n_best=n_best)
-    )
-    penalty = gnmt_penalty(alpha)
-    found = search(step, state, limits, max_length=max_length, length_penalty=penalty)
-    return found if alignments else dataclasses.replace(found, alignments=None)
+    return step, state
 
 
 @functools.partial(jax.jit, static_argnames=("config",))

@@ -1,0 +1,229 @@
+"""What every search keeps between its steps, and how hypotheses are read off it.
+
+Back-pointers are kept in the loop; the hypotheses are traced once, at its end.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jax import lax
+
+from seq2seq_jax.inference.penalties import CoveragePenalty, LengthPenalty
+from seq2seq_jax.types import PAD, Hypotheses
+
+Step = Callable[[Any, jax.Array], tuple[Any, jax.Array, jax.Array]]
+
+
+@struct.dataclass
+class Finished:
+    """Ended hypotheses of each row: the best, best first.
+
+    Attributes:
+        scores, log_probs: `[B, K]`; -inf where there is none yet.
+        lengths: `[B, K]` tokens, EOS included; 0 where there is none yet.
+        slots: `[B, K]` the beam that EOS followed.
+    """
+
+    scores: jax.Array
+    log_probs: jax.Array
+    lengths: jax.Array
+    slots: jax.Array
+
+
+@struct.dataclass
+class Trace:
+    """What happened at each step, from which hypotheses are read off at the end.
+
+    Attributes:
+        tokens: `[T, B, K]` the token that each beam took.
+        parents: `[T, B, K]` the beam of the step before that it continues.
+        weights: `[T, B, K, S]` where each beam of the step before looked.
+    """
+
+    tokens: jax.Array
+    parents: jax.Array
+    weights: jax.Array
+
+
+@struct.dataclass
+class Beam:
+    """The search between two steps.
+
+    Attributes:
+        time: steps made.
+        state: what `step` carries, `[B, K, ...]`.
+        tokens: `[B, K]` the last token of each living hypothesis.
+        log_probs: `[B, K]` its log-probability, falling; -inf: there is none.
+        coverage: `[B, K, S]` the sum of its weights; None where no penalty reads it.
+        finished: the ended hypotheses.
+        ended: `[B]` how many have ended, kept or not.
+        trace: the steps so far.
+        done: `[B]` whether a row's search is over.
+    """
+
+    time: jax.Array
+    state: Any
+    tokens: jax.Array
+    log_probs: jax.Array
+    coverage: jax.Array | None
+    finished: Finished
+    ended: jax.Array
+    trace: Trace
+    done: jax.Array
+
+
+class Rules(NamedTuple):
+    """What a search keeps to: its arguments, and the length penalty as a table.
+
+    Attributes:
+        limits: `[B]` largest lengths, at most T.
+        divisors: `[T]` the length penalty of 1 to T tokens.
+        coverage_penalty: `[B, K, S]` sums of weights to `[B, K]`, at most 0; or None.
+    """
+
+    limits: jax.Array
+    divisors: jax.Array
+    coverage_penalty: CoveragePenalty | None
+    beam_size: int
+    n_best: int
+    forbidden: tuple[int, ...]
+    bos: int
+    eos: int
+
+
+def make_rules(
+    limits: jax.Array,
+    max_length: int,
+    length_penalty: LengthPenalty,
+    coverage_penalty: CoveragePenalty | None,
+    *sizes_and_ids: Any,
+) -> Rules:
+    """Rules with limits of at most `max_length` and the penalty of each length."""
+    return Rules(
+        jnp.minimum(limits, max_length),
+        length_penalty(jnp.arange(1, max_length + 1, dtype=jnp.float32)),
+        coverage_penalty,
+        *sizes_and_ids,
+    )
+
+
+def run(advance: Callable[[Beam], Beam], first: Beam, rules: Rules) -> Hypotheses:
+    """Advance until every row is done, then read the hypotheses off the trace."""
+    beam = lax.while_loop(lambda beam: ~beam.done.all(), advance, first)
+    return trace_back(beam, rules.n_best)
+
+
+def first_beam(step: Step, rules: Rules, state: Any, alive: int = 1) -> Beam:
+    """`alive` hypotheses a row, which hold BOS alone; other beams are impossible."""
+    batch, beams, longest = len(rules.limits), rules.beam_size, len(rules.divisors)
+    state = jax.tree.map(
+        lambda x: jnp.broadcast_to(x[:, None], (batch, beams, *x.shape[1:])), state
+    )
+    tokens = jnp.full((batch, beams), rules.bos, jnp.int32)
+    weights = jax.eval_shape(step, state, tokens)[2]
+    nothing = jnp.full((batch, beams), -jnp.inf)
+    none = jnp.zeros((batch, beams), jnp.int32)
+    steps = jnp.zeros((longest, batch, beams), jnp.int32)
+    covers = rules.coverage_penalty is not None
+    return Beam(
+        time=jnp.int32(0),
+        state=state,
+        tokens=tokens,
+        log_probs=nothing.at[:, :alive].set(0.0),
+        coverage=jnp.zeros(weights.shape, weights.dtype) if covers else None,
+        finished=Finished(nothing, nothing, none, none),
+        ended=none[:, 0],
+        trace=Trace(steps, steps, jnp.zeros((longest, *weights.shape), weights.dtype)),
+        done=rules.limits <= 0,
+    )
+
+
+def allowed(log_probs: jax.Array, rules: Rules, time: jax.Array) -> jax.Array:
+    """`[B, K, V]`, -inf for what may not be said: at the limit, all but EOS."""
+    ids = jnp.arange(log_probs.shape[-1])
+    ending = ids == rules.eos
+    fine = ~jnp.isin(ids, jnp.array(rules.forbidden, jnp.int32))
+    last = (time + 1 >= rules.limits)[:, None, None]
+    return jnp.where(jnp.where(last, ending, fine), log_probs, -jnp.inf)
+
+
+def covered(beam: Beam, weights: jax.Array) -> jax.Array | None:
+    """The coverage of each beam with the weights of one more step, where it is kept."""
+    return None if beam.coverage is None else beam.coverage + weights
+
+
+def ending_now(
+    beam: Beam,
+    rules: Rules,
+    ends: jax.Array,
+    log_probs: jax.Array,
+    slots: jax.Array,
+    coverage: jax.Array | None,
+) -> Finished:
+    """The hypotheses that end at this step, -inf where `ends` `[B, K]` is false.
+
+    Args:
+        beam: before the step.
+        rules: of the search.
+        ends: which of them end.
+        log_probs: `[B, K]` with EOS.
+        slots: `[B, K]` the beams that EOS follows.
+        coverage: as `covered` gives it, by beam.
+    """
+    log_probs = jnp.where(ends, log_probs, -jnp.inf)
+    scores = log_probs / rules.divisors[beam.time]
+    if rules.coverage_penalty is not None and coverage is not None:
+        scores += pick(rules.coverage_penalty(coverage), slots)
+    return Finished(
+        scores=scores,
+        log_probs=log_probs,
+        lengths=jnp.full_like(slots, beam.time + 1),
+        slots=slots,
+    )
+
+
+def record(
+    beam: Beam, tokens: jax.Array, parents: jax.Array, weights: jax.Array
+) -> Trace:
+    """The trace with one more step."""
+    return jax.tree.map(
+        lambda steps, new: lax.dynamic_update_index_in_dim(steps, new, beam.time, 0),
+        beam.trace,
+        Trace(tokens, parents, weights),
+    )
+
+
+def pick(values: jax.Array, beams: jax.Array) -> jax.Array:
+    """`[B, K, ...]` at `beams` `[B, N]`: `[B, N, ...]`."""
+    index = beams.reshape(*beams.shape, *[1] * (values.ndim - 2))
+    return jnp.take_along_axis(values, index, axis=1)
+
+
+def trace_back(beam: Beam, n_best: int) -> Hypotheses:
+    """The hypotheses that the finished ones' last beams lead back to."""
+    best = jax.tree.map(lambda x: x[:, :n_best], beam.finished)
+
+    def back(slots, now):
+        time, tokens, parents, weights = now
+        inside = time + 1 < best.lengths
+        origins = jnp.where(inside, pick(parents, slots), slots)
+        real = (time < best.lengths)[..., None]
+        return origins, (
+            jnp.where(inside, pick(tokens, slots), PAD),
+            jnp.where(real, pick(weights, origins), 0.0),
+        )
+
+    trace = beam.trace
+    times = jnp.arange(len(trace.tokens))
+    steps = (times, trace.tokens, trace.parents, trace.weights)
+    _, (tokens, weights) = lax.scan(back, best.slots, steps, reverse=True)
+    return Hypotheses(
+        tokens=tokens.transpose(1, 2, 0),
+        scores=best.scores,
+        log_probs=best.log_probs,
+        lengths=best.lengths,
+        alignments=weights.transpose(1, 2, 0, 3),
+    )

@@ -1,0 +1,80 @@
+"""How `Predictor.translate` finds outputs: its options, and what of them cannot be."""
+
+import math
+from dataclasses import dataclass
+
+from seq2seq_jax.errors import InputError, choose
+from seq2seq_jax.inference.penalties import LENGTH_PENALTIES
+
+
+@dataclass(frozen=True)
+class Search:
+    """How outputs are found and ranked.
+
+    Attributes:
+        beam_size: hypotheses kept at each step; 1 is greedy.
+        n_best: outputs of a text; fewer where no more are possible.
+        length_penalty: alpha: log-probabilities are divided by the penalty of the
+            output's length, `((5 + length) / 6) ** alpha`; 0: no penalty; more favours
+            longer outputs.
+        max_output_length: tokens, EOS included; None: by the text's length.
+        alignments: whether outputs have them.
+        length_penalty_kind: the penalty, an entry of `LENGTH_PENALTIES`.
+        coverage_penalty: beta of `gnmt_coverage`, added to the score: more favours
+            outputs that looked at all of the text; 0: no penalty.
+    """
+
+    beam_size: int
+    n_best: int
+    length_penalty: float
+    max_output_length: int | None
+    alignments: bool
+    length_penalty_kind: str = "gnmt"
+    coverage_penalty: float = 0.0
+
+
+def check(search: Search, vocabulary: int, attention: str) -> None:
+    """Refuse impossible options.
+
+    Args:
+        search: the options.
+        vocabulary: the size of the target's.
+        attention: `model.attention` of the config.
+
+    Raises:
+        InputError: naming the option, its value and what was expected.
+    """
+    check_sizes(search, vocabulary)
+    choose(LENGTH_PENALTIES, search.length_penalty_kind, "length_penalty_kind")
+    if not math.isfinite(search.length_penalty):
+        raise InputError(
+            f"length_penalty is {search.length_penalty}, expected a finite number"
+        )
+    if not 0 <= search.coverage_penalty < math.inf:
+        raise InputError(
+            f"coverage_penalty is {search.coverage_penalty}, expected a finite number, "
+            f"0 or more"
+        )
+    if search.coverage_penalty and attention == "none":
+        raise InputError(
+            f"coverage_penalty is {search.coverage_penalty}, but the model has no "
+            f"attention (model.attention is 'none'), expected 0"
+        )
+
+
+def check_sizes(search: Search, vocabulary: int) -> None:
+    """Refuse numbers of hypotheses and lengths that cannot be."""
+    if not 1 <= search.beam_size <= vocabulary:
+        raise InputError(
+            f"beam_size is {search.beam_size}, expected 1 to {vocabulary}, the size of "
+            f"the target vocabulary"
+        )
+    if not 1 <= search.n_best <= search.beam_size:
+        raise InputError(
+            f"n_best is {search.n_best}, expected 1 to beam_size "
+            f"({search.beam_size}): raise beam_size for more outputs"
+        )
+    if search.max_output_length is not None and search.max_output_length < 1:
+        raise InputError(
+            f"max_output_length is {search.max_output_length}, expected 1 or more"
+        )
