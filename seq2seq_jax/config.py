@@ -47,6 +47,8 @@ class DataConfig:
     """column of a TSV that holds the source, counted from 0"""
     target_column: int = 1
     """column of a TSV that holds the target"""
+    target_only: bool = False
+    """there are no sources: targets alone, for a language model (model.encoder none)"""
     dataset: str | None = None
     """TFDS data set: cmudict, dates, reversal (ours), or any name[/config] of TFDS"""
     source_key: str = "source"
@@ -92,7 +94,8 @@ class ModelConfig:
     """The shape of the model."""
 
     cell: str = "lstm"
-    """rnn, lstm, gru (reset after), gru_reset_before ...: the table CELLS"""
+    """rnn, lstm, layer_norm_lstm, rnmt_lstm, gru (reset after), gru_reset_before (z
+    keeps), gru_bahdanau (z updates), min_gru, min_lstm"""
     hidden_size: int = 256
     """units of each layer; of each direction in a bidirectional encoder"""
     decoder_hidden_size: int | None = None
@@ -103,6 +106,8 @@ class ModelConfig:
     """layers of the encoder"""
     decoder_layers: int = 1
     """layers of the decoder"""
+    encoder: str = "recurrent"
+    """recurrent, or none: a language model, whose decoder stands alone"""
     bidirectional: bool = True
     """encoder layers read in both directions"""
     bidirectional_layers: int | None = None
@@ -118,23 +123,25 @@ class ModelConfig:
     bridge: str = "dense"
     """encoder's last state -> decoder's first: the table BRIDGES"""
     attention: str = "general"
-    """score: none, dot, general, additive ...: the table SCORES"""
+    """score: none, last, location, dot, scaled_dot, general, scaled_general, additive,
+    concat, concat_code, normed_additive, coverage or location_sensitive"""
     attention_size: int | None = None
-    """units of additive attention; None: the decoder's size"""
+    """units of the scores with a tanh in each head; None: the query's size"""
     attention_heads: int = 1
     """attentions side by side, each on its own projection of query and annotations"""
     alignment: str = "global"
-    """energies -> weights: global (a softmax), local_m, local_p or monotonic"""
+    """energies -> weights: global (a softmax over all), local_m (over a window that
+    moves a position a step), local_p (one that is predicted) or monotonic"""
     window: int = 10
-    """local alignments: D, positions seen on each side of the centre"""
+    """local alignments and score location_sensitive: D, positions on each side"""
     positions: int = 100
     """score `location`: longest source, in tokens, that it has weights for"""
     decoder: str = "luong"
-    """luong (attends with s_t), bahdanau (with s_{t-1}) ...: the table DECODERS"""
+    """luong, bahdanau, bahdanau_appendix, cho, gnmt, gnmt_v2, gnmt_paper or rnmt"""
     input_feeding: bool = True
-    """luong: the last attentional vector is part of the next input"""
+    """luong alone: the last attentional vector is part of the next input"""
     readout_size: int | None = None
-    """units of a maxout readout; None: embedding_size"""
+    """units of a maxout readout (bahdanau, cho); None: embedding_size"""
     output_rank: int | None = None
     """rank of the output layer, a product of two matrices; None: one full matrix"""
     dropout: float = 0.2
@@ -217,6 +224,8 @@ class TrainingConfig:
     """largest global norm of the gradient; None: no clipping"""
     label_smoothing: float = 0.1
     """share of the target's probability spread evenly over the vocabulary"""
+    sampled_softmax: int = 0
+    """training's loss is over the target and so many sampled tokens; 0: over all"""
     seed: int = 1
     """decides everything random: initial values, order, dropout"""
     log_every: int = 50

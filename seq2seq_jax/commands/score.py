@@ -9,6 +9,7 @@ import tyro
 
 from seq2seq_jax import flags
 from seq2seq_jax.commands import decoding, streams
+from seq2seq_jax.errors import InputError
 
 DESCRIPTION = """Score targets: log p(target | source) of each pair, in nats, by line.
 
@@ -21,8 +22,8 @@ exp(-sum of log-probabilities / number of target tokens), instead."""
 class Options(decoding.Model):
     """Score given targets by their log-probability."""
 
-    source: str
-    """file of sources, one sequence a line"""
+    source: str | None = None
+    """file of sources, one sequence a line; None: the model is a language model"""
     target: str
     """file of targets, line by line with the sources"""
     output: Annotated[str | None, tyro.conf.arg(aliases=["-o"])] = None
@@ -38,11 +39,19 @@ def main(args: Sequence[str], prog: str) -> None:
         InputError: where the arguments, the workdir or a line cannot be used.
     """
     options = flags.parse(Options, args, prog=prog, description=DESCRIPTION)
-    with streams.writer(options.output, [options.source, options.target]) as write:
-        streams.count([options.source, options.target])
-        sources, targets = streams.lines(options.source), streams.lines(options.target)
+    # A language model's encoder reads nothing: its targets stand in for sources.
+    source = options.source or options.target
+    with streams.writer(options.output, [source, options.target]) as write:
+        streams.count([source, options.target])
+        predictor = decoding.load(options)
+        if options.source is None and predictor.config.encoder != "none":
+            raise InputError(
+                f"--source is missing, expected a file of sources: the model of "
+                f"{options.workdir} reads them"
+            )
+        sources, targets = streams.lines(source), streams.lines(options.target)
         log_prob, tokens = 0.0, 0
-        for score in decoding.load(options).score(sources, targets):
+        for score in predictor.score(sources, targets):
             log_prob += score.log_prob
             tokens += len(score.token_log_probs)
             if options.summary == "none":

@@ -219,6 +219,13 @@ def _open_files(data: DataConfig, split: str) -> Pairs | None:
             f"data.{split}_tsv and data.{split}_{'source' if source else 'target'} are "
             "both given, expected one TSV or two parallel files"
         )
+    if data.target_only:
+        if source or tsv:
+            raise InputError(
+                f"data.target_only is set, but data.{split}_"
+                f"{'tsv' if tsv else 'source'} is given: give data.{split}_target alone"
+            )
+        source = target  # the encoder `none` does not read it
     if tsv:
         return tsv_pairs(tsv, data.source_column, data.target_column)
     if source and target:

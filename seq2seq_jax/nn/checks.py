@@ -10,6 +10,7 @@ from seq2seq_jax.nn.bridges import BRIDGES
 from seq2seq_jax.nn.cells import CELLS
 from seq2seq_jax.nn.decoder import readout_size
 from seq2seq_jax.nn.decoders import DECODERS
+from seq2seq_jax.nn.encoder import ENCODERS
 from seq2seq_jax.nn.residuals import RESIDUALS
 from seq2seq_jax.nn.scores import SCORES
 
@@ -17,6 +18,7 @@ TIES = ("none", "output", "all")
 DTYPES = ("float32", "bfloat16")
 TABLES: dict[str, Iterable[str]] = {
     "cell": CELLS,
+    "encoder": ENCODERS,
     "residual": RESIDUALS,
     "bridge": BRIDGES,
     "attention": SCORES,
@@ -46,6 +48,13 @@ def check(config: ModelConfig, shared_vocab: bool = False) -> None:
 
 def check_layers(config: ModelConfig) -> None:
     """Layers, cell, bridge and initial values."""
+    reads = ENCODERS[config.encoder].reads
+    if not reads and (config.attention != "none" or config.bridge != "zero"):
+        raise InputError(
+            f"model.encoder {config.encoder!r} reads no source, but model.attention is "
+            f"{config.attention!r} and model.bridge {config.bridge!r}: set "
+            f"model.attention none and model.bridge zero"
+        )
     count = config.bidirectional_layers
     if count is not None and count > config.encoder_layers:
         raise InputError(
@@ -86,7 +95,8 @@ def spelt_out(config: ModelConfig, size: int) -> str:
 def check_attention(config: ModelConfig) -> None:
     """Score, heads and alignment."""
     annotation, size = sizes.annotation_size(config), sizes.decoder_size(config)
-    if SCORES[config.attention].same_size and annotation != size:
+    score = SCORES[config.attention]
+    if score.same_size and annotation != size:
         raise InputError(
             f"model.attention {config.attention!r} needs annotations and decoder of "
             f"one size, but they are {spelt_out(config, annotation)} and {size}: set "
@@ -98,12 +108,9 @@ def check_attention(config: ModelConfig) -> None:
             f"model.attention_heads is {heads}, which does not divide the annotations' "
             f"size {annotation} and the decoder's {size}: choose one that divides both"
         )
-    if config.attention == "none" and (heads > 1 or config.alignment != "global"):
-        raise InputError(
-            f"model.attention 'none' looks nowhere, but model.attention_heads is "
-            f"{heads} and model.alignment {config.alignment!r}: leave both out, or set "
-            f"model.attention general"
-        )
+    reason = score.refuse(config)
+    if reason:
+        raise InputError(f"model.attention {config.attention!r} {reason}")
 
 
 def check_ties(config: ModelConfig, shared_vocab: bool) -> None:
@@ -113,7 +120,8 @@ def check_ties(config: ModelConfig, shared_vocab: bool) -> None:
         raise InputError(
             f"model.tied_embeddings {config.tied_embeddings!r} needs the decoder's "
             f"readout ({readout}) as wide as model.embedding_size "
-            f"({config.embedding_size}): set model.embedding_size {readout}"
+            f"({config.embedding_size}): set model.embedding_size {readout}, or "
+            f"model.output_rank {config.embedding_size}"
         )
     if config.tied_embeddings == "all" and not shared_vocab:
         raise InputError(

@@ -1,6 +1,7 @@
-"""The encoder: stacked recurrent layers, in one direction or in both."""
+"""Encoders by name in `ENCODERS`: stacked recurrent layers, or none at all."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,21 @@ from seq2seq_jax.nn import layers, sizes
 from seq2seq_jax.nn.cells import CELLS, run_cell, zones_of
 from seq2seq_jax.nn.residuals import RESIDUALS
 from seq2seq_jax.types import Array, Carry, EncoderOutput, Key, Params
+
+
+class Encoder(NamedTuple):
+    """One kind of encoder.
+
+    Attributes:
+        init: `(key, config, initializers) -> params`.
+        encode: `(params, config, x [..., S, E] or None, mask [..., S], key) ->
+            EncoderOutput`.
+        reads: whether it reads a source: without one x is None.
+    """
+
+    init: Callable[..., Params]
+    encode: Callable[..., EncoderOutput]
+    reads: bool = True
 
 
 def init(key: jax.Array, config: ModelConfig, inits: layers.Initializers) -> Params:
@@ -116,3 +132,40 @@ def run_layer(
         carries.append(carry)
         outputs.append(output)
     return tuple(carries), jnp.concatenate(outputs, axis=-1)
+
+
+def no_init(key: jax.Array, config: ModelConfig, inits: layers.Initializers) -> Params:
+    """No parameters."""
+    return {"layers": []}
+
+
+def nothing(
+    params: Params, config: ModelConfig, x: None, mask: Array, key: Key = None
+) -> EncoderOutput:
+    """No source: zeros for all that a decoder may start from, a language model.
+
+    >>> config = ModelConfig(hidden_size=2, encoder="none")
+    >>> nothing({}, config, None, jnp.ones((3, 1), bool)).annotations.shape
+    (3, 1, 4)
+    """
+    mask = jnp.asarray(mask)
+
+    def zeros(*shape: int) -> jax.Array:
+        return jnp.zeros_like(mask, jnp.float32, shape=shape)
+
+    rows, cell = mask.shape[:-1], CELLS[config.cell]
+    carry = tuple(
+        tuple(
+            cell.initial_carry(zeros(*rows, 1), config.hidden_size)
+            for _ in range(sizes.directions(config, layer))
+        )
+        for layer in range(config.encoder_layers)
+    )
+    annotations = zeros(*mask.shape, sizes.annotation_size(config))
+    return EncoderOutput(annotations, carry, mask)
+
+
+ENCODERS = {
+    "recurrent": Encoder(init, encode),
+    "none": Encoder(no_init, nothing, reads=False),
+}

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from seq2seq_jax.config import ModelConfig
-from seq2seq_jax.nn import decoder, encoder, layers
+from seq2seq_jax.nn import decoder, layers
+from seq2seq_jax.nn.encoder import ENCODERS
 from seq2seq_jax.nn.frontends import FRONTENDS
 from seq2seq_jax.nn.heads import HEADS
 from seq2seq_jax.types import (
@@ -33,14 +34,14 @@ def init_params(
     inits = layers.initializers(config.init, config.init_scale)
     keys = jax.random.split(key, 5)
     size, readout = config.embedding_size, decoder.readout_size(config)
-    tied = config.tied_embeddings != "none"
+    tied, reader = config.tied_embeddings != "none", ENCODERS[config.encoder]
     params = {
         "target": FRONTEND.init(keys[1], target_vocab_size, size, inits),
-        "encoder": encoder.init(keys[2], config, inits),
+        "encoder": reader.init(keys[2], config, inits),
         "decoder": decoder.init(keys[3], config, inits),
         "head": HEAD.init(keys[4], readout, target_vocab_size, inits, tied),
     }
-    if config.tied_embeddings != "all":
+    if config.tied_embeddings != "all" and reader.reads:
         params["source"] = FRONTEND.init(keys[0], source_vocab_size, size, inits)
     return params
 
@@ -53,10 +54,13 @@ def encode(
     key: Key = None,
 ) -> EncoderOutput:
     """Annotations of a source `[..., S]`; `key` brings dropout."""
+    reader = ENCODERS[config.encoder]
+    layer_params = layers.cast_kernels(params["encoder"], config.dtype)
+    if not reader.reads:
+        return reader.encode(layer_params, config, None, source_mask, key)
     table = params["target" if config.tied_embeddings == "all" else "source"]
     embedded = FRONTEND.apply(table, source)
-    layer_params = layers.cast_kernels(params["encoder"], config.dtype)
-    return encoder.encode(layer_params, config, embedded, source_mask, key)
+    return reader.encode(layer_params, config, embedded, source_mask, key)
 
 
 def start(
@@ -125,9 +129,19 @@ def loss(
     batch: Batch,
     label_smoothing: float = 0.0,
     key: Key = None,
+    *,
+    negatives: Array | None = None,
 ) -> Sums:
-    """Sums over the batch's real target tokens; divide by `weight` for means."""
+    """Sums over the batch's real target tokens; divide by `weight` for means.
+
+    `negatives [k]`: ids from `candidates.draw`, the target's rivals in a sampled
+    softmax; None: the whole vocabulary.
+    """
     readout, _ = run(params, config, batch, key)
+    if negatives is not None:
+        said, real, table = batch.target_out, batch.target_mask, tied_table(params, config)
+        args = params["head"], readout, said, real, negatives, config.dtype, table
+        return HEAD.sampled_loss(*args)
     params = layers.cast_kernels(params, config.dtype)
     return HEAD.loss(
         params["head"],

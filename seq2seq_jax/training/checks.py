@@ -20,12 +20,48 @@ def check(config: Config) -> None:
     optimizer.check(training)
     model_checks.check(config.model, config.data.shared_vocab)
     embeddings.check(config)
+    check_source(config)
     choose(["loss", *METRICS], training.metric, "training.metric")
     choose(NORMALIZERS, training.normalize, "training.normalize")
+    check_sampled_softmax(config)
+
+
+def check_source(config: Config) -> None:
+    """Refuse data without sources for a model that reads them, and the reverse."""
+    if config.data.target_only != (config.model.encoder == "none"):
+        raise InputError(
+            f"data.target_only is {config.data.target_only} and model.encoder "
+            f"{config.model.encoder!r}: a language model needs data.target_only True "
+            f"and model.encoder none, any other model neither"
+        )
+
+
+def check_sampled_softmax(config: Config) -> None:
+    """Refuse a sampled softmax with a smoothed target, or for a head without one."""
+    training = config.training
+    if not training.sampled_softmax:
+        return
+    if training.label_smoothing > 0:
+        raise InputError(
+            f"training.sampled_softmax is {training.sampled_softmax}, which leaves most "
+            f"of the vocabulary out, and training.label_smoothing "
+            f"{training.label_smoothing} needs all of it: set training.label_smoothing "
+            f"0, or training.sampled_softmax 0"
+        )
+    if model.HEAD.sampled_loss is None:
+        raise InputError(
+            "training.sampled_softmax is set, but the model's head has no sampled "
+            "loss: set training.sampled_softmax 0"
+        )
 
 
 def check_vocabulary(config: Config, size: int) -> None:
     """Refuse what the target vocabulary, once it is known, is too small for."""
+    if config.training.sampled_softmax >= size:
+        raise InputError(
+            f"training.sampled_softmax is {config.training.sampled_softmax}, expected "
+            f"less than the target vocabulary's size ({size}), or 0 for all of it"
+        )
     if config.training.eval_beam_size > size:
         raise InputError(
             f"training.eval_beam_size is {config.training.eval_beam_size}, expected at "
