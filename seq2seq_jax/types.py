@@ -94,7 +94,8 @@ class DecoderState:
 
     Attributes:
         carry: a tuple over layers of the cells' carries.
-        context: `[..., C]` the last context, or the last attentional vector `[..., H]`.
+        context: `[..., C]` the last context, or `[..., H]` the last attentional vector
+            (luong) or the summary of the source (cho).
         attention: an `AttentionState`.
     """
 

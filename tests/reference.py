@@ -4,10 +4,8 @@ Written from the equations, not from the package: plain loops, no masks (a row i
 its real length), each gate by itself. The parameter trees are the package's own.
 """
 
-import math
-
 import numpy as np
-from reference_attention import ALIGNMENTS, SCORES, softmax
+from reference_attention import ALIGNMENTS, SCORES
 from reference_cells import CELLS, PARTS, sigmoid
 
 
@@ -151,117 +149,22 @@ def one_head(params, config, query, annotations, state):
     return after, context[:0] if config.attention == "none" else context
 
 
-def run_stack(params, config, carry, x, beside=None):
-    """One step of all decoder layers: `(carry, outputs of all layers)`.
+def run_stack(params, config, carry, x):
+    """One step of all decoder layers: `(carry, outputs of all layers)`."""
+    bottom = cell_step(params["layers"][0], config, carry[0], x)
+    above, outputs = run_upper(params, config, carry, bottom[-1])
+    return [bottom, *above], outputs
 
-    `beside` stands beside the input of the layers above the bottom one.
+
+def run_upper(params, config, carry, bottom, beside=()):
+    """One step of the layers above the bottom one, from its output.
+
+    `(carries, outputs of all layers)`; `beside` stands beside each layer's input.
     """
-    new, outputs = [], []
-    for number, layer in enumerate(params["layers"]):
-        extra = beside if number > 0 and beside is not None else np.zeros(0)
-        new.append(cell_step(layer, config, carry[number], np.r_[x, extra]))
-        output = new[-1][-1]
-        if number > 0:
-            gate = params["residuals"][number]
-            output = residual(gate, config, number, outputs, output)
-        outputs.append(output)
-        x = output
+    new, outputs = [], [bottom]
+    for number, layer in list(enumerate(params["layers"]))[1:]:
+        x = np.r_[outputs[-1], beside]
+        new.append(cell_step(layer, config, carry[number], x))
+        gate = params["residuals"][number]
+        outputs.append(residual(gate, config, number, outputs, new[-1][-1]))
     return new, outputs
-
-
-def luong(params, config, annotations, state, y):
-    """h_t -> a_t -> c_t -> h~_t, the readout and, with input feeding, the next feed."""
-    x = np.r_[y, state["context"]] if config.input_feeding else y
-    carry, outputs = run_stack(params, config, state["carry"], x)
-    looked, context = attend(
-        params["attention"], config, outputs[-1], annotations, state["look"]
-    )
-    vector = np.tanh(np.r_[context, outputs[-1]] @ params["own"]["kernel"])
-    return {"carry": carry, "context": vector, "look": looked}, vector
-
-
-def bahdanau(params, config, annotations, state, y):
-    """e_ij from s_{i-1} -> c_i -> s_i -> maxout readout over neighbouring pairs."""
-    query = state["carry"][-1][-1]
-    looked, context = attend(
-        params["attention"], config, query, annotations, state["look"]
-    )
-    carry, outputs = run_stack(params, config, state["carry"], np.r_[y, context])
-    readout = maxout(params["own"], outputs[-1], y, context)
-    return {"carry": carry, "context": context, "look": looked}, readout
-
-
-def maxout(own, output, y, context):
-    """The larger one of each two neighbours of U s + V y + C c + b."""
-    wide = np.r_[output, y, context] @ own["kernel"] + own["bias"]
-    return np.array([max(a, b) for a, b in zip(wide[::2], wide[1::2], strict=True)])
-
-
-def first_state(params, config, annotations, ends):
-    """The decoder's state before the first step, but for what an entry makes itself."""
-    size = config.decoder_hidden_size or config.hidden_size
-    return {
-        "carry": bridge(params["bridge"], config, ends, size),
-        "context": np.zeros(size),
-        "look": first_look(config, len(annotations)),
-    }
-
-
-# Each entry: one step, `(params, config, annotations, state, y) -> (state, readout)`,
-# and its first state.
-DECODERS = {"luong": (luong, first_state), "bahdanau": (bahdanau, first_state)}
-
-
-def translate_row(params, config, source, target_in):
-    """`(logits [T, V], weights [T, S])` of one row without padding."""
-    shared = config.tied_embeddings == "all"
-    source_table = params["target" if shared else "source"]["table"]
-    target_table = params["target"]["table"]
-    annotations, ends = encode(params["encoder"], config, source_table[source])
-    step, start = DECODERS[config.decoder]
-    state = start(params["decoder"], config, annotations, ends)
-    tied = config.tied_embeddings != "none"
-    kernel = target_table.T if tied else params["head"]["kernel"]
-    logits, looked = [], []
-    for token in target_in:
-        state, readout = step(
-            params["decoder"], config, annotations, state, target_table[token]
-        )
-        if config.output_rank:
-            readout = readout @ params["decoder"]["output_factor"]
-        logits.append(readout @ kernel + params["head"]["bias"])
-        looked.append(state["look"]["weights"])
-    return np.array(logits), np.array(looked)
-
-
-def cross_entropy(logits, target, smoothing):
-    """`(-sum_v q_v log p_v, -log p_y)` of one position, q = (1 - u) onehot + u / V."""
-    p = softmax(logits)
-    loss = 0.0
-    for v in range(len(p)):
-        q = smoothing / len(p) + (1 - smoothing) * (v == target)
-        loss -= q * math.log(p[v])
-    return loss, -math.log(p[target])
-
-
-def batch_loss(params, config, batch, smoothing):
-    """`(loss, nll, weight)` summed over the real tokens of a batch."""
-    totals = np.zeros(3)
-    for source, target_in, target_out in real_rows(batch):
-        logits, _ = translate_row(params, config, source, target_in)
-        for at, target in zip(logits, target_out, strict=True):
-            totals += [*cross_entropy(at, target, smoothing), 1.0]
-    return totals
-
-
-def real_rows(batch):
-    """`(source, target_in, target_out)` of each row that has any, without padding."""
-    for row in range(len(batch.source)):
-        s = np.asarray(batch.source_mask[row])
-        t = np.asarray(batch.target_mask[row])
-        if s.any() and t.any():
-            yield (
-                batch.source[row][s],
-                batch.target_in[row][t],
-                batch.target_out[row][t],
-            )

@@ -108,7 +108,80 @@ SWEEP = [
         residual="add",
     ),
 ]
-DECODER_SWEEP = [SWEEP[2], SWEEP[7], SWEEP[-1]]  # one of each decoder
+# One of each decoder beside Luong's and Bahdanau's own, which stand above.
+OTHER_DECODERS = [
+    model_config(
+        "general",
+        "bahdanau_appendix",
+        "lstm",
+        "backward",
+        True,
+        (2, 2),
+        residual="highway",
+        readout_size=5,
+    ),
+    model_config(
+        "none",
+        "cho",
+        "gru_reset_before",
+        "zero",
+        False,
+        (2, 1),
+        readout_size=5,
+        output_rank=3,
+        zoneout=0.2,
+    ),
+    model_config(
+        "additive",
+        "gnmt",
+        "lstm",
+        "each_direction",
+        True,
+        (2, 3),
+        bidirectional_layers=1,
+        residual="add",
+        residual_from=3,
+    ),
+    model_config(
+        "general",
+        "gnmt_v2",
+        "gru",
+        "dense",
+        True,
+        (1, 3),
+        residual="dense",
+        zoneout=0.2,
+        attention_heads=2,
+    ),
+    model_config("dot", "gnmt_paper", "rnn", "pass", True, (2, 2), residual="add"),
+    model_config(
+        "additive",
+        "rnmt",
+        "lstm",
+        "each_direction",
+        True,
+        (2, 3),
+        encoder_projection=6,
+        residual="add",
+        residual_from=3,
+        attention_heads=2,
+        output_rank=6,
+        tied_embeddings="output",
+    ),
+]
+SWEEP += OTHER_DECODERS
+SWEEP += [
+    model_config(
+        "none",
+        "cho",
+        "gru_reset_before",
+        "zero",
+        True,
+        (1, 1),
+        tied_embeddings="output",
+    ),
+]
+DECODER_SWEEP = [SWEEP[2], SWEEP[7], SWEEP[14], *OTHER_DECODERS]
 NOISY = {
     "dropout": 0.3,
     "recurrent_dropout": 0.2,

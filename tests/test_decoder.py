@@ -152,9 +152,10 @@ def unrolls(params, config, batch, key):
 
 
 @pytest.mark.parametrize("noisy", [False, True])
-def test_without_input_feeding_one_product_is_the_scan_over_steps(noisy):
-    dropped = {"dropout": 0.4, "recurrent_dropout": 0.3} if noisy else {}
-    config = replace(SWEEP[5], **dropped)
+@pytest.mark.parametrize("config", [SWEEP[5], *DECODER_SWEEP], ids=name)
+def test_an_unroll_is_the_scan_over_its_steps(config, noisy):
+    if noisy:
+        config = replace(config, dropout=0.4, recurrent_dropout=0.3, zoneout=0.2)
     key = row_keys() if noisy else None
     both = quick_jit(unrolls, static_argnums=1)
     whole, scanned = both(params_of(config), config, make_batch(), key)

@@ -9,6 +9,7 @@ import numpy as np
 import optax
 import pytest
 import reference
+import reference_model
 from small import (
     DECODER_SWEEP,
     NOISY,
@@ -44,12 +45,14 @@ def test_logits_weights_and_loss_are_the_papers_equations(config):
     params, batch = params_of(config), make_batch()
     found = everything(params, config, batch)
     exact = reference.to_float64(params)
-    for row, (source, target_in, _) in enumerate(reference.real_rows(batch)):
-        logits, weights = reference.translate_row(exact, config, source, target_in)
+    for row, (source, target_in, _) in enumerate(reference_model.real_rows(batch)):
+        logits, weights = reference_model.translate_row(
+            exact, config, source, target_in
+        )
         steps = len(target_in)
         assert_close(found["logits"][row, :steps], logits, 1e-5)
         assert_close(found["weights"][row, :steps, : len(source)], weights, 1e-5)
-    loss, nll, weight = reference.batch_loss(exact, config, batch, SMOOTHING)
+    loss, nll, weight = reference_model.batch_loss(exact, config, batch, SMOOTHING)
     assert_close(
         [found["sums"].loss, found["sums"].nll, found["sums"].weight],
         [loss, nll, weight],
@@ -70,7 +73,7 @@ def test_gradients_are_finite_differences_of_the_transcription(config):
             lambda p, d: np.asarray(p, np.float64) + sign * step * d, params, direction
         )
         exact = reference.to_float64(there)
-        return reference.batch_loss(exact, config, batch, SMOOTHING)[0]
+        return reference_model.batch_loss(exact, config, batch, SMOOTHING)[0]
 
     slope = (moved(1) - moved(-1)) / (2 * step)
     products = jax.tree.map(lambda g, d: np.sum(np.asarray(g) * d), grads, direction)
@@ -211,7 +214,7 @@ def test_log_probabilities_are_those_of_the_logits_and_zero_on_padding():
     logits = np.asarray(expected["logits"], np.float64)
     for row, length in enumerate(TARGET_LENGTHS):
         for t in range(length):
-            loss, _ = reference.cross_entropy(
+            loss, _ = reference_model.cross_entropy(
                 logits[row, t], batch.target_out[row, t], 0
             )
             assert_close(log_probs[row, t], -loss, 1e-5)
@@ -329,6 +332,36 @@ def test_a_misspelt_name_is_answered_with_the_nearest(field):
             ["'output'", "256", "9", "embedding_size 256"],
         ),
         ({"tied_embeddings": "all"}, ["'all'", "shared_vocab", "output"]),
+        (
+            {"decoder": "rnmt", "decoder_layers": 2, "tied_embeddings": "output"},
+            ["'output'", "768", "256", "embedding_size 768", "output_rank 256"],
+        ),
+        (
+            {"decoder": "cho"},
+            [
+                "'cho'",
+                "model.cell is 'lstm', model.bridge is 'dense', model.attention is",
+                "set model.cell gru_reset_before, model.bridge zero, model.attention n",
+            ],
+        ),
+        (
+            {
+                "decoder": "cho",
+                "decoder_layers": 2,
+                "cell": "gru_reset_before",
+                "attention": "none",
+                "bridge": "zero",
+            },
+            ["'cho'", "but model.decoder_layers is 2: set model.decoder_layers 1"],
+        ),
+        (
+            {"decoder": "gnmt", "attention": "none", "decoder_layers": 2},
+            ["'gnmt'", "'none'", "model.attention additive", "model.decoder luong"],
+        ),
+        (
+            {"decoder": "gnmt_v2"},
+            ["'gnmt_v2'", "decoder_layers is 1", "decoder_layers 2", "decoder luong"],
+        ),
     ],
 )
 def test_impossible_pairs_are_refused_in_one_line(values, says):
