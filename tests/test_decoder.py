@@ -30,7 +30,7 @@ from seq2seq_jax.nn.cells import CELLS
 from seq2seq_jax.nn.decoders import DECODERS
 from seq2seq_jax.nn.residuals import RESIDUALS
 from seq2seq_jax.nn.scores import SCORES
-from seq2seq_jax.nn.stack import inputs, no_noise, part_feed, scan_steps
+from seq2seq_jax.nn.stack import inputs, look, no_noise, part_feed, scan_steps
 
 sweep = pytest.mark.parametrize("config", SWEEP, ids=name)
 each_decoder = pytest.mark.parametrize("config", DECODER_SWEEP, ids=name)
@@ -160,6 +160,32 @@ def test_an_unroll_is_the_scan_over_its_steps(config, noisy):
     both = quick_jit(unrolls, static_argnums=1)
     whole, scanned = both(params_of(config), config, make_batch(), key)
     assert_close(whole, scanned, 2e-6)
+
+
+def test_gnmt_is_the_papers_from_its_second_step_on():
+    """Started from the first state's look, it reads what the paper's reads."""
+    config = next(c for c in SWEEP if c.decoder == "gnmt")
+
+    @quick_jit
+    def both(params, batch):
+        encoded = model.encode(params, config, batch.source, batch.source_mask)
+        memory, state = model.start(params, config, encoded)
+        embedded = params["target"]["table"][batch.target_in]
+        params = part_feed(params["decoder"], config)
+        projected = inputs(params, config, embedded)
+
+        def run(kind, state):
+            more = memory, state, projected, no_noise(config)
+            return DECODERS[kind].unroll(params, config, *more)
+
+        query, looked = state.carry[0][-1], state.attention
+        looked, context = look(params, config, memory, query, looked)
+        ahead = state.replace(context=context, attention=looked)
+        return run("gnmt_paper", state), run("gnmt", ahead)
+
+    (features, weights), (found, early) = both(params_of(config), make_batch())
+    assert_close(found, features, 2e-6)
+    assert_close(early[:, :-1], weights[:, 1:], 2e-6)
 
 
 @pytest.mark.parametrize("feeding", [False, True])
