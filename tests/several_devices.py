@@ -42,7 +42,7 @@ def batch(number: int) -> Batch:
     return Batch(ids, mask, ids, ids[:, ::-1].copy(), mask)
 
 
-def loss(params, batch, keys):
+def loss(params, batch, keys, update):
     """The real model's, smoothed."""
     return model.loss(params, CONFIG, batch, 0.1, keys)
 

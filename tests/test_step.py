@@ -26,7 +26,7 @@ def mapped(tx, accumulate=1, loss=toy.loss, normalize="tokens"):
     return parallel.mapped_train_step(one, DEVICES)
 
 
-def quiet_loss(params, batch, keys):
+def quiet_loss(params, batch, keys, update):
     return toy.loss(params, batch, None)
 
 
@@ -66,7 +66,7 @@ def test_clipping_comes_after_the_division_by_sentences(scale):
         )
     )
 
-    def scaled(params, batch, keys):
+    def scaled(params, batch, keys, update):
         sums = toy.loss(params, batch, None)
         return sums.replace(loss=sums.loss * scale)
 
@@ -161,7 +161,7 @@ def test_the_same_body_runs_under_jit_of_shard_map():
 def test_what_is_not_finite_leaves_the_state_as_it_was(where):
     tx, batch = optax.adam(0.1), toy.batch(4)
 
-    def bad(params, batch: Batch, keys):
+    def bad(params, batch: Batch, keys, update):
         sums = toy.loss(params, batch, keys)
         # sqrt has a finite value and an infinite slope at 0.
         cliff = jnp.sqrt(jnp.sum(params["out"]["bias"]))
@@ -185,6 +185,28 @@ def test_a_row_s_noise_depends_on_its_number_and_the_step_alone():
     other_step = jax.random.key_data(step.row_keys(key, 6, rows))
     assert not np.array_equal(keys, other_step)
     assert len({tuple(row) for row in np.asarray(all_keys)}) == 6
+
+
+def test_all_rows_of_an_update_share_its_number_and_a_key_that_no_row_has():
+    seen = []
+
+    def look(params, batch, keys, update):
+        seen.append(update)
+        sums = toy.loss(params, batch, None)
+        data = jax.random.key_data(update.key).astype(jnp.float32)
+        marks = jnp.where(batch.target_mask.any(1), update.step + data[0] / 2.0**32, 0)
+        return sums.replace(nll=marks.sum())
+
+    tx, batch = optax.sgd(0.1), toy.batch(6)
+    run, now = mapped(tx, 3, loss=look), state(tx)
+    for number in range(3):
+        now, metrics = run(now, *parallel.shard_batch(batch, 1, 3))
+        update = step.shared_by_rows(now.replace(step=jnp.int32(number)))
+        data = float(jax.random.key_data(update.key)[0]) / 2**32
+        assert metrics["nll"] == pytest.approx(6 * (number + data), rel=1e-5)
+        rows = jax.random.key_data(step.row_keys(now.key, number, jnp.arange(64)))
+        assert not (rows == jax.random.key_data(update.key)).all(-1).any()
+    assert len(seen) < 9, "it is traced, not called at each update"
 
 
 def test_evaluation_has_no_noise_and_adds_up():

@@ -36,6 +36,7 @@ ROWS = (
         "nn.cells",
         "nn.alignments",
         "nn.bridges",
+        "nn.candidates",
         "nn.frontends",
         "nn.heads",
         "nn.losses",

@@ -6,6 +6,7 @@ import pytest
 
 from seq2seq_jax.config import Config, TrainingConfig
 from seq2seq_jax.errors import InputError
+from seq2seq_jax.nn import model
 from seq2seq_jax.training import checks
 
 GOOD = Config()
@@ -29,6 +30,28 @@ def test_an_unknown_normalizer_is_refused_with_the_nearest():
 @pytest.mark.parametrize("field", ["sgd_from", "sgd_learning_rate", "replicas"])
 def test_nothing_is_too_little(field):
     assert f"training.{field} is 0, expected a number above 0" in refusal(**{field: 0})
+
+
+def test_a_sampled_softmax_needs_a_target_that_is_not_smoothed():
+    message = refusal(sampled_softmax=8, label_smoothing=0.1)
+    assert "set training.label_smoothing 0" in message
+    good = TrainingConfig(sampled_softmax=8, label_smoothing=0.0)
+    checks.check(replace(GOOD, training=good))
+    assert "sampled_softmax is -1, expected 0" in refusal(sampled_softmax=-1)
+
+
+def test_a_sampled_softmax_needs_a_head_that_has_one(monkeypatch):
+    without = model.HEAD._replace(sampled_loss=None)
+    monkeypatch.setattr(model, "HEAD", without)
+    assert "has no sampled loss" in refusal(sampled_softmax=8, label_smoothing=0.0)
+
+
+def test_as_many_samples_as_the_vocabulary_are_refused():
+    training = TrainingConfig(sampled_softmax=9, label_smoothing=0.0)
+    config = replace(GOOD, training=training)
+    checks.check_vocabulary(config, 10)
+    with pytest.raises(InputError, match="sampled_softmax is 9, expected less than"):
+        checks.check_vocabulary(config, 9)
 
 
 def test_a_beam_wider_than_the_vocabulary_is_refused():

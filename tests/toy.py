@@ -29,7 +29,7 @@ def batch(rows: int, length: int = 6, seed: int = 0) -> Batch:
     return Batch(ids, mask, ids, ids, mask)
 
 
-def loss(params: dict, batch: Batch, keys) -> Sums:
+def loss(params: dict, batch: Batch, keys, update=None) -> Sums:
     """Every target token is said from the mean source embedding; half of it dropped."""
     embedded = params["table"][batch.source]
     if keys is not None:

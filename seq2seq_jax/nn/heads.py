@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax
 
 from seq2seq_jax.nn import layers
+from seq2seq_jax.nn.candidates import sampled_cross_entropy
 from seq2seq_jax.nn.losses import linear_cross_entropy
 from seq2seq_jax.types import Array, Params, Sums
 
@@ -18,11 +19,15 @@ class Head(NamedTuple):
         apply: `(params, readout [..., R], table=None) -> outputs`; a `table [V, E]`
             takes the place of the head's own matrix (tied embeddings).
         loss: `(params, readout, targets, mask, label_smoothing, table=None) -> Sums`.
+        sampled_loss: `(params, readout, targets, mask, negatives [k], dtype, table=None)
+            -> Sums`, the target against sampled tokens alone; its params and table are
+            float32, products are `dtype`. None: there is none.
     """
 
     init: Callable[..., Params]
     apply: Callable[..., jax.Array]
     loss: Callable[..., Sums]
+    sampled_loss: Callable[..., Sums] | None = None
 
 
 def vocabulary_init(
@@ -70,4 +75,32 @@ def vocabulary_loss(
     )
 
 
-HEADS = {"vocabulary": Head(vocabulary_init, vocabulary, vocabulary_loss)}
+def vocabulary_sampled_loss(
+    params: Params,
+    readout: Array,
+    targets: Array,
+    mask: Array,
+    negatives: Array,
+    dtype: str = "float32",
+    table: Array | None = None,
+) -> Sums:
+    """Cross-entropy among the target and `negatives`: see `nn.candidates`.
+
+    >>> import jax.numpy as jnp
+    >>> params = {"kernel": jnp.zeros((2, 4)), "bias": jnp.zeros(4)}
+    >>> real, ids = jnp.array([True]), jnp.arange(4)
+    >>> sums = vocabulary_sampled_loss(params, jnp.ones((1, 2)), real * 2, real, ids)
+    >>> print(f"{sums.nll:.4f}")
+    1.3863
+    """
+    rows = params["kernel"].T if table is None else table
+    return sampled_cross_entropy(
+        readout, rows, params["bias"], targets, mask, negatives, dtype
+    )
+
+
+HEADS = {
+    "vocabulary": Head(
+        vocabulary_init, vocabulary, vocabulary_loss, vocabulary_sampled_loss
+    )
+}

@@ -5,6 +5,7 @@ from seq2seq_jax.config import Config
 from seq2seq_jax.errors import InputError, choose
 from seq2seq_jax.evaluation.metrics import METRICS
 from seq2seq_jax.nn import checks as model_checks
+from seq2seq_jax.nn import model
 from seq2seq_jax.training import embeddings, optimizer
 from seq2seq_jax.training.step import NORMALIZERS
 
@@ -43,10 +44,10 @@ def check_sampled_softmax(config: Config) -> None:
         return
     if training.label_smoothing > 0:
         raise InputError(
-            f"training.sampled_softmax is {training.sampled_softmax}, which leaves most "
-            f"of the vocabulary out, and training.label_smoothing "
-            f"{training.label_smoothing} needs all of it: set training.label_smoothing "
-            f"0, or training.sampled_softmax 0"
+            f"training.sampled_softmax {training.sampled_softmax} leaves most of the "
+            f"vocabulary out, but training.label_smoothing {training.label_smoothing} "
+            f"needs all of it: set training.label_smoothing 0, or "
+            f"training.sampled_softmax 0"
         )
     if model.HEAD.sampled_loss is None:
         raise InputError(

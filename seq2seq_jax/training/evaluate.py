@@ -56,7 +56,7 @@ class Evaluator:
     def __init__(
         self, config: Config, data: Prepared, workdir: Path, devices: parallel.Devices
     ):
-        def loss(params: Params, batch: Batch, key: Any) -> Any:
+        def loss(params: Params, batch: Batch, key: Any, update: Any) -> Any:
             return model.loss(params, config.model, batch, 0.0, key)
 
         self._config, self._data, self._devices = config, data, devices

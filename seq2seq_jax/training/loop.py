@@ -26,13 +26,14 @@ from seq2seq_jax.training import (
 )
 from seq2seq_jax.training.checkpoints import Checkpoints
 from seq2seq_jax.training.evaluate import Evaluator, score
+from seq2seq_jax.training.objective import objective
 from seq2seq_jax.training.progress import Progress, decayed, evaluated, finished
 from seq2seq_jax.training.report import Report, make_report
 from seq2seq_jax.training.reporting import Reporter
 from seq2seq_jax.training.signals import stopping
 from seq2seq_jax.training.step import init_state, train_step
 from seq2seq_jax.training.window import add, means
-from seq2seq_jax.types import Batch, Params, Sums, TrainState
+from seq2seq_jax.types import Batch, TrainState
 
 SAMPLES = 3  # shown at each evaluation
 GO_ON = "raise --training.{} (or --training.patience) to go on"
@@ -130,17 +131,12 @@ class Run:
         self.optimizer = optimizer.make(training)
         step = partial(
             train_step,
-            self.loss,
+            objective(self.config, data.target_tokenizer.size),
             self.optimizer,
             accumulate=training.accumulate,
             normalize=training.normalize,
         )
         self.step = parallel.mapped_train_step(step, self.devices)
-
-    def loss(self, params: Params, batch: Batch, key: Any) -> Sums:
-        """The model's loss with label smoothing."""
-        smoothing = self.config.training.label_smoothing
-        return model.loss(params, self.config.model, batch, smoothing, key)
 
     def initial_state(self) -> TrainState:
         """The state before the first step, on all devices, from the seed alone."""

@@ -7,7 +7,7 @@ the way padding is spread over them change nothing but rounding. No model is imp
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,23 @@ from seq2seq_jax.types import Array, Batch, Params, Sums, TrainState
 
 AXIS = "data"  # the mesh axis over which a batch's rows are spread
 
-LossFn = Callable[[Params, Batch, Any], Sums]  # (params, batch, key per row or None)
+AFTER_ROWS = 2**31  # above the numbers of all rows, which are int32
+
+
+class Update(NamedTuple):
+    """What all rows of an update share, on whichever device they are.
+
+    Attributes:
+        step: number of updates made before it, int32.
+        key: a typed key that no row has.
+    """
+
+    step: Array
+    key: jax.Array
+
+
+# (params, batch, key per row, update) -> sums; both None in evaluation: no noise.
+LossFn = Callable[[Params, Batch, Any, Update | None], Sums]
 
 
 def tokens(sums: Sums, batch: Batch) -> Array:
@@ -74,8 +90,17 @@ def row_keys(key: Array, step: Array, rows: Array) -> Array:
     return jax.vmap(jax.random.fold_in, (None, 0))(jax.random.fold_in(key, step), rows)
 
 
+def shared_by_rows(state: TrainState) -> Update:
+    """The update that a state is about to make."""
+    key = jax.random.fold_in(state.key, state.step)
+    return Update(state.step, jax.random.fold_in(key, AFTER_ROWS))
+
+
 def _gradients(
-    loss: LossFn, params: Params, batch: Batch, keys: Array
+    loss: Callable[[Params, Batch, Array], Sums],
+    params: Params,
+    batch: Batch,
+    keys: Array,
 ) -> tuple[Sums, Params]:
     """The sums of some rows, and the gradient of their summed loss."""
 
@@ -88,7 +113,11 @@ def _gradients(
 
 
 def _accumulated(
-    loss: LossFn, params: Params, batch: Batch, keys: Array, pieces: int
+    loss: Callable[[Params, Batch, Array], Sums],
+    params: Params,
+    batch: Batch,
+    keys: Array,
+    pieces: int,
 ) -> tuple[Sums, Params]:
     """`_gradients`, the rows worked off in `pieces` equal pieces one after another."""
     if pieces == 1:
@@ -138,7 +167,7 @@ def train_step(
     false.
 
     Args:
-        loss: the model's `(params, batch, keys) -> Sums`.
+        loss: the model's `(params, batch, keys, update) -> Sums`.
         tx: the optimiser.
         state: the same on every device.
         batch: this device's `[B, ...]` rows; B a multiple of `accumulate`.
@@ -155,7 +184,10 @@ def train_step(
     # itself and the psum below would do it again; under pmap it changes nothing.
     params = lax.pcast(state.params, AXIS, to="varying")
     keys = row_keys(state.key, state.step, rows)
-    sums, grads = _accumulated(loss, params, batch, keys, accumulate)
+    update = shared_by_rows(state)
+    sums, grads = _accumulated(
+        lambda *args: loss(*args, update), params, batch, keys, accumulate
+    )
     local = sums, grads, _counts(batch), NORMALIZERS[normalize](sums, batch)
     sums, grads, counts, count = lax.psum(local, AXIS)
     grads = jax.tree.map(lambda grad: grad / jnp.maximum(count, 1), grads)
@@ -178,4 +210,4 @@ def _update(
 
 def eval_step(loss: LossFn, params: Params, batch: Batch) -> Sums:
     """The sums of a batch of which this device holds some rows, without noise."""
-    return lax.psum(loss(params, batch, None), AXIS)
+    return lax.psum(loss(params, batch, None, None), AXIS)
