@@ -182,6 +182,44 @@ SWEEP += [
     ),
 ]
 DECODER_SWEEP = [SWEEP[2], SWEEP[7], SWEEP[14], *OTHER_DECODERS]
+
+
+def attending(attention, decoder, alignment="global", **more):
+    """A config for a score and an alignment, around which all is as small as can be."""
+    return model_config(
+        attention,
+        decoder,
+        "rnn",
+        "dense",
+        False,
+        (1, 1),
+        alignment=alignment,
+        window=1,
+        positions=4,
+        **more,
+    )
+
+
+# Every score and alignment; what reads its own past, with every kind of unroll.
+RECURRENT_SWEEP = [
+    attending("location_sensitive", "luong", attention_size=3),
+    attending("general", "luong", "monotonic"),
+]
+SWEEP += [
+    *RECURRENT_SWEEP,
+    attending("location_sensitive", "luong_no_feed"),
+    attending("location_sensitive", "bahdanau", attention_heads=2),
+    attending("coverage", "luong_no_feed", "local_m"),
+    attending("coverage", "luong", "monotonic"),
+    attending("coverage", "bahdanau"),
+    attending("normed_additive", "luong_no_feed", "monotonic"),
+    attending("scaled_dot", "bahdanau", "monotonic", decoder_hidden_size=4),
+    attending("concat", "luong_no_feed", "local_p"),
+    attending("scaled_general", "bahdanau", "local_p", attention_heads=2),
+    attending("concat_code", "luong", "local_m"),
+    attending("location", "luong_no_feed"),
+    attending("last", "bahdanau"),
+]
 NOISY = {
     "dropout": 0.3,
     "recurrent_dropout": 0.2,
@@ -204,6 +242,8 @@ def name(config):
     """A test's id."""
     fed = "" if config.input_feeding else "_no_feed"
     parts = [config.decoder + fed, config.attention, config.cell, config.bridge]
+    if config.alignment != "global":
+        parts.insert(2, config.alignment)
     return "-".join(parts)
 
 

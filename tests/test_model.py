@@ -13,6 +13,7 @@ import reference_model
 from small import (
     DECODER_SWEEP,
     NOISY,
+    RECURRENT_SWEEP,
     SMOOTHING,
     SOURCE_VOCAB,
     SWEEP,
@@ -173,7 +174,7 @@ def test_every_kind_of_dropout_makes_a_noise_of_its_own(kind):
     assert not np.allclose(found[:3], plain[:3])
 
 
-@each_decoder
+@pytest.mark.parametrize("config", [*DECODER_SWEEP, *RECURRENT_SWEEP], ids=name)
 def test_bfloat16_logits_stay_close_to_float32(config):
     params, batch = params_of(config), make_batch()
     low, _ = forward(params, replace(config, dtype="bfloat16"), batch)
@@ -332,6 +333,30 @@ def test_a_misspelt_name_is_answered_with_the_nearest(field):
             ["'output'", "256", "9", "embedding_size 256"],
         ),
         ({"tied_embeddings": "all"}, ["'all'", "shared_vocab", "output"]),
+        (
+            {"attention": "scaled_dot", "hidden_size": 10},
+            ["'scaled_dot'", "20", "10", "decoder_hidden_size 20"],
+        ),
+        (
+            {"attention": "concat_code", "attention_size": 256},
+            ["'concat_code'", "512", "256", "attention concat"],
+        ),
+        (
+            {"attention": "concat_code", "attention_heads": 2, "attention_size": 512},
+            ["size 256 (of one head)", "512"],
+        ),
+        (
+            {"attention": "last", "alignment": "monotonic"},
+            ["'last'", "'monotonic'", "alignment global"],
+        ),
+        (
+            {"attention": "none", "attention_heads": 2},
+            ["'none'", "is 2", "attention general"],
+        ),
+        (
+            {"attention": "none", "alignment": "local_p"},
+            ["'none'", "'local_p'", "leave both out"],
+        ),
         (
             {"decoder": "rnmt", "decoder_layers": 2, "tied_embeddings": "output"},
             ["'output'", "768", "256", "embedding_size 768", "output_rank 256"],

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from seq2seq_jax.config import ModelConfig
 from seq2seq_jax.nn import layers
-from seq2seq_jax.nn.memory import masked_softmax
+from seq2seq_jax.nn.memory import last_position, masked_softmax
 from seq2seq_jax.types import Array, AttentionState, Params
 
 
@@ -46,7 +47,6 @@ def global_weights(
 ) -> jax.Array:
     """a_s = exp(e_s) / sum_s' exp(e_s') (Bahdanau 2014, eq. 6; Luong 2015, eq. 7).
 
-    >>> import jax.numpy as jnp
     >>> real = jnp.array([True, True, False])
     >>> state = AttentionState(jnp.zeros(3), jnp.zeros(3), jnp.zeros(()))
     >>> e, q = jnp.zeros(3), jnp.zeros(1)
@@ -56,4 +56,140 @@ def global_weights(
     return masked_softmax(energies, mask)
 
 
-ALIGNMENTS = {"global": Alignment(no_init, global_weights)}
+def window_softmax(
+    config: ModelConfig, energies: Array, mask: Array, centre: Array
+) -> jax.Array:
+    """A softmax over the real positions of [centre - D, centre + D] alone."""
+    places = jnp.arange(mask.shape[-1])
+    near = jnp.abs(places - centre[..., None]) <= config.window
+    return masked_softmax(energies, mask & near)
+
+
+def local_m_weights(
+    params: Params,
+    config: ModelConfig,
+    energies: Array,
+    query: Array,
+    mask: Array,
+    state: AttentionState,
+) -> jax.Array:
+    """Luong 2015, section 3.2, local-m: p_t = t, a softmax over [p_t - D, p_t + D].
+
+    t counts target steps from 0 and stops at the last real position, the end marker's,
+    so that the window is never empty (the authors' code stops there, too); D is
+    `config.window`.
+
+    >>> real, e, q = jnp.ones(5, bool), jnp.zeros(5), jnp.zeros(1)
+    >>> state = AttentionState(jnp.zeros(5), jnp.zeros(5), jnp.asarray(9.0))
+    >>> local_m_weights({}, ModelConfig(window=1), e, q, real, state).tolist()
+    [0.0, 0.0, 0.0, 0.5, 0.5]
+    """
+    centre = jnp.minimum(state.time, last_position(mask))
+    return window_softmax(config, energies, mask, centre)
+
+
+def local_p_init(
+    key: jax.Array, config: ModelConfig, query_size: int, inits: layers.Initializers
+) -> Params:
+    """W_p `[H, H]` as kernel, v_p `[H]`, without biases."""
+    key_w, key_v = jax.random.split(key)
+    return {
+        "kernel": inits.attention(key_w, (query_size, query_size)),
+        "v": inits.vector(key_v, (query_size, 1))[:, 0],
+    }
+
+
+def local_p_weights(
+    params: Params,
+    config: ModelConfig,
+    energies: Array,
+    query: Array,
+    mask: Array,
+    state: AttentionState,
+) -> jax.Array:
+    """Luong 2015, eqs. 9 and 10, local-p: a window around a predicted position.
+
+    p_t = (L - 1) sigma(v_p . tanh(W_p h_t));
+    a_t(s) = align(h_t, hbar_s) exp(-(s - p_t)^2 / (2 sigma^2)), sigma = D / 2.
+
+    From the authors' code: positions run from the first to the last (the paper has
+    p_t = S sigma(...)), the window is centred on floor(p_t) while the Gaussian is on
+    p_t itself, and the softmax inside the window comes first, so the product with the
+    Gaussian is not normalised again and sums to less than 1. L is the number of real
+    positions, the end marker included (the code's L is without it). The gradient
+    reaches p_t through the Gaussian alone.
+
+    >>> real, e, q = jnp.ones(3, bool), jnp.zeros(3), jnp.zeros(1)
+    >>> state = AttentionState(jnp.zeros(3), jnp.zeros(3), jnp.zeros(()))
+    >>> params = {"kernel": jnp.eye(1), "v": jnp.ones(1)}  # p_t is the middle
+    >>> a = local_p_weights(params, ModelConfig(window=1), e, q, real, state)
+    >>> [f"{weight:.4f}" for weight in a]  # exp(-2) / 3 on both sides
+    ['0.0451', '0.3333', '0.0451']
+    """
+    energy = jnp.tanh(layers.matmul(query, params["kernel"])) * params["v"]
+    at = last_position(mask) * jax.nn.sigmoid(energy.sum(-1))
+    weights = window_softmax(config, energies, mask, jnp.floor(at))
+    distance = jnp.arange(mask.shape[-1]) - at[..., None]
+    return weights * jnp.exp(-2.0 * jnp.square(distance / config.window))
+
+
+def monotonic_init(
+    key: jax.Array, config: ModelConfig, query_size: int, inits: layers.Initializers
+) -> Params:
+    """The offset r, -1 at first: p is about a quarter where energies are about 0."""
+    return {"offset": -jnp.ones(())}
+
+
+def monotonic_weights(
+    params: Params,
+    config: ModelConfig,
+    energies: Array,
+    query: Array,
+    mask: Array,
+    state: AttentionState,
+) -> jax.Array:
+    """Raffel et al. 2017, eqs. 9 and 11-14: the expectation of a walk to the right.
+
+    Each step goes on from where the last one stopped, and stops at position j with
+    probability p_j:
+
+    p_j = sigma(e_j + r);  q_j = (1 - p_{j-1}) q_{j-1} + a_{t-1,j};  a_j = p_j q_j,
+
+    where a_0 is all on the first position. What walks off the end is lost, so weights
+    may sum to less than 1. The q_j of all positions are one associative scan, which
+    divides by nothing: products of (1 - p) may be as small as they like. The paper's
+    noise before the sigmoid in training, and its hard walk in decoding, are left out:
+    decoding uses the expectation that was trained. (The paper takes the energies of
+    `normed_additive`.)
+
+    >>> real, e, q = jnp.ones(3, bool), jnp.zeros(3), jnp.zeros(1)
+    >>> state = AttentionState(jnp.zeros(3), jnp.zeros(3), jnp.zeros(()))
+    >>> half = {"offset": jnp.zeros(())}
+    >>> monotonic_weights(half, ModelConfig(), e, q, real, state).tolist()
+    [0.5, 0.25, 0.125]
+    """
+    start = jnp.arange(mask.shape[-1]) == 0
+    start = start.astype(state.weights.dtype)
+    stood = jnp.where(state.time[..., None] == 0, start, state.weights)
+    stops = jnp.where(mask, jax.nn.sigmoid(energies + params["offset"]), 0.0)
+    goes_on = jnp.concatenate(
+        [jnp.zeros_like(stops[..., :1]), 1.0 - stops[..., :-1]], -1
+    )
+
+    def both(left: tuple, right: tuple) -> tuple:
+        """q -> g q + a twice over, as one step of that kind."""
+        return left[0] * right[0], right[0] * left[1] + right[1]
+
+    stood = jnp.broadcast_to(stood, stops.shape)
+    _, reached = jax.lax.associative_scan(both, (goes_on, stood), axis=-1)
+    return stops * reached
+
+
+ALIGNMENTS = {
+    "global": Alignment(no_init, global_weights),
+    "local_m": Alignment(no_init, local_m_weights),
+    "local_p": Alignment(local_p_init, local_p_weights, sums_to_one=False),
+    "monotonic": Alignment(
+        monotonic_init, monotonic_weights, recurrent=True, sums_to_one=False
+    ),
+}

@@ -1,4 +1,4 @@
-"""Products with a memory that one or many queries read, and the softmax over it.
+"""Memories, products with one that many queries may read, and the softmax over it.
 
 A memory `[B, 1, S, C]` serves K queries `[B, K, H]` without being copied: that is how a
 beam, and all target steps at once, read it.
@@ -7,9 +7,44 @@ beam, and all target steps at once, read it.
 import jax
 import jax.numpy as jnp
 
-from seq2seq_jax.types import Array
+from seq2seq_jax.nn import layers
+from seq2seq_jax.types import Array, AttentionMemory, EncoderOutput, Params
 
 TINY = 1e-30  # guards the division in a row that is padding from end to end
+NEVER = -1e30  # the energy of a position that gets no weight; finite, so never NaN
+
+
+def plain_memory(params: Params, encoded: EncoderOutput) -> AttentionMemory:
+    """The annotations are values and keys."""
+    return AttentionMemory(encoded.annotations, encoded.annotations, encoded.mask)
+
+
+def projected_memory(params: Params, encoded: EncoderOutput) -> AttentionMemory:
+    """Keys are a matrix times the annotations, computed once a sentence."""
+    keys = layers.matmul(encoded.annotations, params["kernel"])
+    return AttentionMemory(encoded.annotations, keys, encoded.mask)
+
+
+def keyless_memory(params: Params, encoded: EncoderOutput) -> AttentionMemory:
+    """Keys of width 0: the energies do not depend on the annotations."""
+    annotations = encoded.annotations
+    return AttentionMemory(annotations, annotations[..., :0], encoded.mask)
+
+
+def empty_memory(params: Params, encoded: EncoderOutput) -> AttentionMemory:
+    """Values and keys of width 0: the context is empty."""
+    nothing = encoded.annotations[..., :0]
+    return AttentionMemory(nothing, nothing, encoded.mask)
+
+
+def last_position(mask: Array) -> jax.Array:
+    """The last real position of each row `[..., S]`, from 0; 0 in an empty row.
+
+    >>> last_position(jnp.array([[True, True, False], [False] * 3])).tolist()
+    [1, 0]
+    """
+    places = jnp.arange(mask.shape[-1])
+    return jnp.max(jnp.where(mask, places, 0), axis=-1)
 
 
 def masked_softmax(energies: Array, mask: Array) -> jax.Array:

@@ -1,5 +1,9 @@
-"""Attention scores: how well a query fits each key, by name in `SCORES`."""
+"""Attention scores: how well a query fits each key, by name in `SCORES`.
 
+Energies are finite everywhere, padding included; an alignment masks them.
+"""
+
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -7,8 +11,16 @@ import jax
 import jax.numpy as jnp
 
 from seq2seq_jax.config import ModelConfig
+from seq2seq_jax.nn import additive_scores as additive
 from seq2seq_jax.nn import layers
-from seq2seq_jax.nn.memory import products
+from seq2seq_jax.nn import position_scores as position
+from seq2seq_jax.nn.memory import (
+    empty_memory,
+    keyless_memory,
+    plain_memory,
+    products,
+    projected_memory,
+)
 from seq2seq_jax.types import (
     Array,
     AttentionMemory,
@@ -27,6 +39,7 @@ class Score(NamedTuple):
         energies: `(params, query [..., H], memory, state) -> [..., S]`.
         recurrent: whether the energies depend on where earlier steps looked.
         same_size: whether the query must be as wide as an annotation.
+        refuse: `(config) -> reason` why it cannot serve a config and a way out, or "".
     """
 
     init: Callable[..., Params]
@@ -34,6 +47,7 @@ class Score(NamedTuple):
     energies: Callable[..., jax.Array]
     recurrent: bool = False
     same_size: bool = False
+    refuse: Callable[[ModelConfig], str] = lambda config: ""
 
 
 def no_init(
@@ -45,17 +59,6 @@ def no_init(
 ) -> Params:
     """No parameters."""
     return {}
-
-
-def plain_memory(params: Params, encoded: EncoderOutput) -> AttentionMemory:
-    """The annotations are values and keys."""
-    return AttentionMemory(encoded.annotations, encoded.annotations, encoded.mask)
-
-
-def no_memory(params: Params, encoded: EncoderOutput) -> AttentionMemory:
-    """Values and keys of width 0: the context is empty."""
-    nothing = encoded.annotations[..., :0]
-    return AttentionMemory(nothing, nothing, encoded.mask)
 
 
 def none_energies(
@@ -71,6 +74,17 @@ def none_energies(
     return jnp.zeros_like(state.weights)
 
 
+def none_refuse(config: ModelConfig) -> str:
+    """Nothing to part into heads or to align."""
+    if config.attention_heads == 1 and config.alignment == "global":
+        return ""
+    return (
+        f"looks nowhere, but model.attention_heads is {config.attention_heads} and "
+        f"model.alignment {config.alignment!r}: leave both out, or set model.attention "
+        f"general"
+    )
+
+
 def dot_energies(
     params: Params, query: Array, memory: AttentionMemory, state: AttentionState
 ) -> jax.Array:
@@ -84,6 +98,20 @@ def dot_energies(
     return products(query, memory.keys)
 
 
+def scaled_dot_energies(
+    params: Params, query: Array, memory: AttentionMemory, state: AttentionState
+) -> jax.Array:
+    """Vaswani et al. 2017, eq. 1: e_s = q . k_s / sqrt(d), d units in q and k.
+
+    >>> four = jnp.ones((1, 4))
+    >>> memory = AttentionMemory(four, four, jnp.ones(1, bool))
+    >>> state = AttentionState(jnp.zeros(1), jnp.zeros(1), jnp.zeros(()))
+    >>> scaled_dot_energies({}, four[0], memory, state).tolist()
+    [2.0]
+    """
+    return products(query, memory.keys) / math.sqrt(query.shape[-1])
+
+
 def general_init(
     key: jax.Array,
     config: ModelConfig,
@@ -93,12 +121,6 @@ def general_init(
 ) -> Params:
     """W_a as `[C, H]`."""
     return layers.dense_init(key, value_size, query_size, inits.attention, bias=False)
-
-
-def projected_memory(params: Params, encoded: EncoderOutput) -> AttentionMemory:
-    """Keys are a matrix times the annotations, computed once a sentence."""
-    keys = layers.matmul(encoded.annotations, params["kernel"])
-    return AttentionMemory(encoded.annotations, keys, encoded.mask)
 
 
 def general_energies(
@@ -115,46 +137,72 @@ def general_energies(
     return products(query, memory.keys)
 
 
-def additive_init(
+def scaled_general_init(
     key: jax.Array,
     config: ModelConfig,
     query_size: int,
     value_size: int,
     inits: layers.Initializers,
 ) -> Params:
-    """U_a `[C, A]` as kernel, W_a `[H, A]` as query, v_a `[A]`."""
-    key_k, key_q, key_v = jax.random.split(key, 3)
-    size = config.attention_size or query_size
-    return {
-        "kernel": inits.attention(key_k, (value_size, size)),
-        "query": inits.attention(key_q, (query_size, size)),
-        "v": inits.vector(key_v, (size, 1))[:, 0],
-    }
+    """As `general_init`, with g = 1 as scale."""
+    params = general_init(key, config, query_size, value_size, inits)
+    return params | {"scale": jnp.ones(())}
 
 
-# Saving tanh(...) of every step for the backward pass would take [T, B, S, A] numbers.
-@jax.checkpoint
-def additive_energies(
+def scaled_general_energies(
     params: Params, query: Array, memory: AttentionMemory, state: AttentionState
 ) -> jax.Array:
-    """Bahdanau 2014, A.1.2: e_j = v_a . tanh(W_a s_{i-1} + U_a h_j); keys: U_a h_j.
+    """tensorflow/nmt's scaled_luong: e_s = g h_t . W_a hbar_s with a learned scalar g.
 
-    Luong 2015, eq. 8, concat, v_a . tanh(W_a [h_t ; hbar_s]), is the same function.
-
-    >>> half = jnp.array([[0.5]])
-    >>> memory = AttentionMemory(half, half, jnp.ones(1, bool))
+    >>> two = jnp.array([[2.0]])
+    >>> memory = AttentionMemory(two, two, jnp.ones(1, bool))
     >>> state = AttentionState(jnp.zeros(1), jnp.zeros(1), jnp.zeros(()))
-    >>> params = {"query": jnp.eye(1), "v": jnp.ones(1)}
-    >>> print(f"{additive_energies(params, jnp.zeros(1), memory, state)[0]:.4f}")
-    0.4621
+    >>> half = {"scale": jnp.asarray(0.5)}
+    >>> scaled_general_energies(half, jnp.array([3.0]), memory, state).tolist()
+    [3.0]
     """
-    projected = layers.matmul(query, params["query"])[..., None, :]
-    return jnp.sum(jnp.tanh(projected + memory.keys) * params["v"], axis=-1)
+    return params["scale"] * products(query, memory.keys)
 
+
+ADDITIVE = Score(additive.additive_init, projected_memory, additive.additive_energies)
 
 SCORES = {
-    "none": Score(no_init, no_memory, none_energies),
+    "none": Score(no_init, empty_memory, none_energies, refuse=none_refuse),
+    "last": Score(
+        no_init, keyless_memory, position.last_energies, refuse=position.last_refuse
+    ),
+    "location": Score(
+        position.location_init, keyless_memory, position.location_energies
+    ),
     "dot": Score(no_init, plain_memory, dot_energies, same_size=True),
+    "scaled_dot": Score(no_init, plain_memory, scaled_dot_energies, same_size=True),
     "general": Score(general_init, projected_memory, general_energies),
-    "additive": Score(additive_init, projected_memory, additive_energies),
+    "scaled_general": Score(
+        scaled_general_init, projected_memory, scaled_general_energies
+    ),
+    "additive": ADDITIVE,
+    "concat": ADDITIVE,  # the same function under Luong's name
+    "concat_code": Score(
+        additive.concat_code_init,
+        plain_memory,
+        additive.additive_energies,
+        refuse=additive.concat_code_refuse,
+    ),
+    "normed_additive": Score(
+        additive.normed_additive_init,
+        projected_memory,
+        additive.normed_additive_energies,
+    ),
+    "coverage": Score(
+        additive.coverage_init,
+        projected_memory,
+        additive.coverage_energies,
+        recurrent=True,
+    ),
+    "location_sensitive": Score(
+        additive.location_sensitive_init,
+        projected_memory,
+        additive.location_sensitive_energies,
+        recurrent=True,
+    ),
 }
