@@ -140,7 +140,7 @@ class TrainState:
 
 @struct.dataclass
 class Hypotheses:
-    """What a search found, best first.
+    """What a search found, best first; samples in the order drawn.
 
     Attributes:
         tokens: `[B, K, T]` ids without BOS; EOS and what follows it is padding (0).

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from seq2seq_jax import config as configs
 from seq2seq_jax.config import Config
@@ -96,8 +96,9 @@ def translate(
     n_best: int = 1,
     alignments: bool = False,
     window: int = WINDOW,
+    **more: Any,
 ) -> Iterator["list[Hypothesis]"]:
-    """The predictor's hypotheses for each text, by the command's options."""
+    """The predictor's hypotheses for each text, by the command's options and more."""
     return predictor.translate(
         texts,
         beam_size=options.beam_size,
@@ -107,6 +108,7 @@ def translate(
         coverage_penalty=options.coverage_penalty,
         alignments=alignments,
         window=window,
+        **more,
     )
 
 

@@ -19,7 +19,9 @@ With --scores and --alignments a line is `text<TAB>score<TAB>alignment`.
 
 With --n-best N there are N lines for each input line, the best one first, as
 
-number ||| text ||| score ||| alignment, where numbers count from 0."""
+number ||| text ||| score ||| alignment, where numbers count from 0.
+
+With --sample they are drawn at random instead, and stand in the order drawn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +33,13 @@ class Options(decoding.Search):
     output: Annotated[str | None, tyro.conf.arg(aliases=["-o"])] = None
     """file to write, whole or not at all; None: standard output"""
     n_best: int = 1
-    """hypotheses said for each line, at most the beam size"""
+    """hypotheses said for each line, at most the beam size; samples with --sample"""
+    sample: flags.Switch = False
+    """draw outputs as probable as the model finds them, in place of a search"""
+    temperature: float = 1.0
+    """t: samples are drawn from p^(1/t): below 1 safer, above 1 wilder; 0: greedy"""
+    seed: int = 0
+    """of the samples: the same seed and lines give the same ones"""
     scores: flags.Switch = False
     """add the score by which hypotheses are ordered, in nats"""
     alignments: flags.Switch = False
@@ -45,13 +53,7 @@ def main(args: Sequence[str], prog: str) -> None:
         InputError: where the arguments, the workdir or a line cannot be used.
     """
     options = flags.parse(Options, args, prog=prog, description=DESCRIPTION)
-    if not 1 <= options.n_best <= options.beam_size:
-        raise InputError(
-            f"--n-best is {options.n_best}, expected 1 to --beam-size "
-            f"({options.beam_size})"
-        )
-    if options.alignments:
-        decoding.check_attention(options.workdir, "--alignments")
+    check(options)
     with streams.writer(options.output, [options.input]) as write:
         lines = streams.lines(options.input)
         results = decoding.translate(
@@ -60,11 +62,32 @@ def main(args: Sequence[str], prog: str) -> None:
             options,
             n_best=options.n_best,
             alignments=options.alignments,
+            temperature=options.temperature if options.sample else None,
+            seed=options.seed,
             window=1 if streams.is_terminal(options.input) else decoding.WINDOW,
         )
         for number, hypotheses in enumerate(results):
             for line in format_lines(number, hypotheses, options):
                 write(line)
+
+
+def check(options: Options) -> None:
+    """Refuse options that do not go together."""
+    if not options.sample:
+        if not 1 <= options.n_best <= options.beam_size:
+            raise InputError(
+                f"--n-best is {options.n_best}, expected 1 to --beam-size "
+                f"({options.beam_size})"
+            )
+        for name in ("temperature", "seed"):
+            value = getattr(options, name)
+            if value != getattr(Options, name):
+                raise InputError(
+                    f"--{name} is {value} without --sample, expected both: a search "
+                    f"draws nothing"
+                )
+    if options.alignments:
+        decoding.check_attention(options.workdir, "--alignments")
 
 
 def format_lines(

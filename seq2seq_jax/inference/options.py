@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from seq2seq_jax.errors import InputError, choose
 from seq2seq_jax.inference.penalties import LENGTH_PENALTIES
 
+SEEDS = 1 << 32
+
 
 @dataclass(frozen=True)
 class Search:
@@ -22,6 +24,11 @@ class Search:
         length_penalty_kind: the penalty, an entry of `LENGTH_PENALTIES`.
         coverage_penalty: beta of `gnmt_coverage`, added to the score: more favours
             outputs that looked at all of the text; 0: no penalty.
+        temperature: a number: no search, but `n_best` samples of each text, in the
+            order drawn, from the model's distribution with its logits divided by that;
+            1 is the model's own, 0 is greedy. None: search.
+        seed: of the samples. What is drawn for a text depends on it, on the text and on
+            its place among the texts, and sample n on neither `n_best` nor the batch.
     """
 
     beam_size: int
@@ -31,6 +38,13 @@ class Search:
     alignments: bool
     length_penalty_kind: str = "gnmt"
     coverage_penalty: float = 0.0
+    temperature: float | None = None
+    seed: int = 0
+
+    @property
+    def alive(self) -> int:
+        """Hypotheses of a text that are followed at once."""
+        return self.beam_size if self.temperature is None else self.n_best
 
 
 def check(search: Search, vocabulary: int, attention: str) -> None:
@@ -45,6 +59,7 @@ def check(search: Search, vocabulary: int, attention: str) -> None:
         InputError: naming the option, its value and what was expected.
     """
     check_sizes(search, vocabulary)
+    check_sampling(search)
     choose(LENGTH_PENALTIES, search.length_penalty_kind, "length_penalty_kind")
     if not math.isfinite(search.length_penalty):
         raise InputError(
@@ -69,7 +84,7 @@ def check_sizes(search: Search, vocabulary: int) -> None:
             f"beam_size is {search.beam_size}, expected 1 to {vocabulary}, the size of "
             f"the target vocabulary"
         )
-    if not 1 <= search.n_best <= search.beam_size:
+    if search.temperature is None and not 1 <= search.n_best <= search.beam_size:
         raise InputError(
             f"n_best is {search.n_best}, expected 1 to beam_size "
             f"({search.beam_size}): raise beam_size for more outputs"
@@ -78,3 +93,17 @@ def check_sizes(search: Search, vocabulary: int) -> None:
         raise InputError(
             f"max_output_length is {search.max_output_length}, expected 1 or more"
         )
+
+
+def check_sampling(search: Search) -> None:
+    """Refuse options of sampling that cannot be."""
+    if search.temperature is not None:
+        if not 0 <= search.temperature < math.inf:
+            raise InputError(
+                f"temperature is {search.temperature}, expected a finite number, 0 or "
+                f"more"
+            )
+        if search.n_best < 1:
+            raise InputError(f"n_best is {search.n_best}, expected 1 or more samples")
+    if not 0 <= search.seed < SEEDS:
+        raise InputError(f"seed is {search.seed}, expected 0 to {SEEDS - 1}")

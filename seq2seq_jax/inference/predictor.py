@@ -34,10 +34,14 @@ __all__ = ["Hypothesis", "Predictor", "Score"]
 
 
 class Item(NamedTuple):
-    """One input as ids, EOS included; the target is EOS alone where none is given."""
+    """One input as ids, EOS included; the target is EOS alone where none is given.
+
+    Its number is its place in the stream, from 1.
+    """
 
     source: list[int]
     target: list[int]
+    number: int
 
 
 def warn_user(message: str) -> None:
@@ -174,7 +178,7 @@ class Predictor:
             window,
             length_of=lambda item: len(item.source),
             edges=batching.length_edges(self.max_length),
-            rows_of=lambda n: max(1, min(TOKENS // n, HYPOTHESES // beam_size)),
+            rows_of=lambda n: max(1, min(TOKENS // n, HYPOTHESES // search.alive)),
             begin=partial(self.begin_search, search),
             finish=self.read_hypotheses,
             blank=[results.nothing(search.alignments)],
@@ -197,14 +201,14 @@ class Predictor:
         check_texts("targets", targets, window)
 
         def begin(items: list[Item], group: Group) -> tuple[jax.Array, jax.Array]:
-            source, target = zip(*items, strict=True)
+            source, target, _ = zip(*items, strict=True)
             batch = programs.teacher_forced(source, target, group.rows, group.length)
             return programs.token_log_probs(self.params, batch, config=self.config)
 
         return batching.process(
             self.items(in_pairs(sources, targets)),
             window,
-            length_of=lambda item: max(map(len, item)),
+            length_of=lambda item: max(len(item.source), len(item.target)),
             edges=batching.length_edges(self.max_length),
             rows_of=lambda n: max(1, SCORED // n),
             begin=begin,
@@ -222,7 +226,7 @@ class Predictor:
                 if max(len(read), len(said)) > room:
                     cut += 1
                     first = first or number
-                yield Item([*read[:room], EOS], [*said[:room], EOS])
+                yield Item([*read[:room], EOS], [*said[:room], EOS], number)
         finally:
             if cut:
                 self.warn(
@@ -253,6 +257,7 @@ class Predictor:
             programs.pad([i.source for i in items], group.rows, group.length),
             np.array(lengths + unused, np.int32),
             np.array(limits + unused, np.int32),
+            np.array([i.number for i in items] + unused, np.uint32),
             numbers,
             config=self.config,
             choices=choices,

@@ -5,7 +5,7 @@ Parameters are arguments, not constants, so all predictors of one config share p
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -16,9 +16,21 @@ from seq2seq_jax.config import ModelConfig
 from seq2seq_jax.inference.beams import Step
 from seq2seq_jax.inference.options import Search
 from seq2seq_jax.inference.penalties import LENGTH_PENALTIES, gnmt_coverage
-from seq2seq_jax.inference.search import beam_search, greedy_search
+from seq2seq_jax.inference.search import beam_search, greedy_search, sample_search
 from seq2seq_jax.nn import model
 from seq2seq_jax.types import BOS, PAD, Batch, Hypotheses, Params
+
+
+class Draws(NamedTuple):
+    """What samples are drawn by.
+
+    Attributes:
+        temperature: of all.
+        key: of all; a row's is this one, folded with its number.
+    """
+
+    temperature: jax.Array
+    key: jax.Array
 
 
 class Numbers(NamedTuple):
@@ -27,17 +39,20 @@ class Numbers(NamedTuple):
     Attributes:
         alpha: of the length penalty.
         beta: of the coverage penalty.
+        draws: of samples.
     """
 
     alpha: jax.Array
     beta: jax.Array | None
+    draws: Draws | None
 
 
 class Choices(NamedTuple):
     """Options that decide the program.
 
     Attributes:
-        beam_size, n_best, max_length: as in `beam_search`; 1 beam is greedy search.
+        beam_size, n_best, max_length: as in `beam_search`; 1 beam is greedy search;
+            where there are draws, `n_best` samples.
         alignments: whether the result has them, else None.
         length_penalty_kind: an entry of `LENGTH_PENALTIES`.
     """
@@ -51,8 +66,15 @@ class Choices(NamedTuple):
 
 def parted(search: Search, max_length: int) -> tuple[Numbers, Choices]:
     """The options of a search by what another value of them costs."""
-    beta = jnp.float32(search.coverage_penalty) if search.coverage_penalty else None
-    return Numbers(jnp.float32(search.length_penalty), beta), Choices(
+    draws = None
+    if search.temperature is not None:
+        draws = Draws(jnp.float32(search.temperature), jax.random.key(search.seed))
+    numbers = Numbers(
+        alpha=jnp.float32(search.length_penalty),
+        beta=jnp.float32(search.coverage_penalty) if search.coverage_penalty else None,
+        draws=draws,
+    )
+    return numbers, Choices(
         search.beam_size,
         search.n_best,
         max_length,
@@ -67,6 +89,7 @@ def decode(
     source: jax.Array,
     lengths: jax.Array,
     limits: jax.Array,
+    rows: jax.Array,
     numbers: Numbers,
     *,
     config: ModelConfig,
@@ -79,16 +102,13 @@ def decode(
         source: `[B, S]` ids, EOS included.
         lengths: `[B]` how many are real; 0 in rows that fill up the batch.
         limits: `[B]` largest lengths of the outputs, 0 in those rows.
+        rows: `[B]` a number for each row, which its samples depend on.
         numbers, choices: the search, as `parted` gives it.
         config: the model's.
     """
     mask = jnp.arange(source.shape[1]) < lengths[:, None]
     beta, penalty = numbers.beta, LENGTH_PENALTIES[choices.length_penalty_kind]
-    search = greedy_search
-    if choices.beam_size > 1:
-        search = functools.partial(
-            beam_search, beam_size=choices.beam_size, n_best=choices.n_best
-        )
+    search = search_of(numbers, choices, rows)
     found = search(
         *started(params, config, source, mask),
         limits,
@@ -97,6 +117,25 @@ def decode(
         coverage_penalty=None if beta is None else gnmt_coverage(beta, mask),
     )
     return found if choices.alignments else dataclasses.replace(found, alignments=None)
+
+
+def search_of(
+    numbers: Numbers, choices: Choices, rows: jax.Array
+) -> Callable[..., Hypotheses]:
+    """Greedy search, beam search or sampling, with what each of them needs alone."""
+    draws = numbers.draws
+    if draws is not None:
+        return functools.partial(
+            sample_search,
+            keys=jax.vmap(jax.random.fold_in, (None, 0))(draws.key, rows),
+            samples=choices.n_best,
+            temperature=draws.temperature,
+        )
+    if choices.beam_size == 1:
+        return greedy_search
+    return functools.partial(
+        beam_search, beam_size=choices.beam_size, n_best=choices.n_best
+    )
 
 
 def started(

@@ -1,4 +1,4 @@
-"""Greedy and beam search over any step function, wholly inside jit.
+"""Greedy search, beam search and sampling over any step function, wholly inside jit.
 
 A step function reads the last tokens and says how probable each next token is:
 
@@ -34,6 +34,7 @@ of the `n_best` best scores reaches it, nothing more can enter. This is exact: t
 results depend neither on `n_best` nor on the other rows of the batch.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -131,7 +132,62 @@ def greedy_search(
     penalties = length_penalty, coverage_penalty
     rules = make_rules(limits, max_length, *penalties, 1, 1, forbidden, bos, eos)
     first = first_beam(step, rules, state)
-    return run(lambda beam: greedy_step(step, rules, beam), first, rules)
+
+    def take_best(log_probs: jax.Array, time: jax.Array) -> jax.Array:
+        return jnp.argmax(log_probs, axis=-1)
+
+    return run(lambda beam: lone_step(step, take_best, rules, beam), first, rules)
+
+
+def sample_search(
+    step: Step,
+    state: Any,
+    limits: jax.Array,
+    keys: jax.Array,
+    *,
+    samples: int,
+    max_length: int,
+    temperature: float | jax.Array = 1.0,
+    length_penalty: LengthPenalty = no_penalty,
+    coverage_penalty: CoveragePenalty | None = None,
+    forbidden: tuple[int, ...] = (PAD, BOS),
+    bos: int = BOS,
+    eos: int = EOS,
+) -> Hypotheses:
+    """Draw each token from `softmax(log p / temperature)` over what may be said.
+
+    The largest of `log p + temperature * g`, with g from Gumbel's distribution, is such
+    a draw, and with temperature 0 it is the most probable token.
+
+    Args:
+        step, state, limits, max_length, forbidden, bos, eos: as in `beam_search`.
+        keys: `[B]` typed PRNG keys. What a row draws depends on its own key alone, and
+            what sample n of it draws on that key and n: neither on the other rows nor
+            on how many samples there are.
+        samples: N, drawn for each row.
+        temperature: 0 or more; 1 draws from the model itself.
+        length_penalty, coverage_penalty: as in `beam_search`, for the scores alone.
+
+    Returns:
+        Hypotheses with N in place of K, in the order drawn. Their log-probabilities are
+        the model's own, whatever the temperature.
+    """
+    penalties = length_penalty, coverage_penalty
+    rules = make_rules(
+        limits, max_length, *penalties, samples, samples, forbidden, bos, eos
+    )
+    first = first_beam(step, rules, state, samples)
+    numbers = jnp.arange(samples)
+    own = jax.vmap(jax.vmap(jax.random.fold_in, (None, 0)), (0, None))(keys, numbers)
+
+    def draw(log_probs: jax.Array, time: jax.Array) -> jax.Array:
+        def one(key: jax.Array, log_probs: jax.Array) -> jax.Array:
+            noise = jax.random.gumbel(jax.random.fold_in(key, time), log_probs.shape)
+            return jnp.argmax(log_probs + temperature * noise)
+
+        return jax.vmap(jax.vmap(one))(own, log_probs)
+
+    return run(lambda beam: lone_step(step, draw, rules, beam), first, rules)
 
 
 def beam_step(step: Step, rules: Rules, ahead: jax.Array, beam: Beam) -> Beam:
@@ -168,26 +224,35 @@ def beam_step(step: Step, rules: Rules, ahead: jax.Array, beam: Beam) -> Beam:
     )
 
 
-def greedy_step(step: Step, rules: Rules, beam: Beam) -> Beam:
-    """One step of greedy search."""
+def lone_step(
+    step: Step,
+    choose: Callable[[jax.Array, jax.Array], jax.Array],
+    rules: Rules,
+    beam: Beam,
+) -> Beam:
+    """One step of hypotheses that do not compete; `choose(log_probs, time)` says on."""
     state, log_probs, weights = step(beam.state, beam.tokens)
     coverage = covered(beam, weights)
     log_probs = allowed(log_probs, rules, beam.time)
-    tokens = jnp.argmax(log_probs, axis=-1).astype(jnp.int32)
-    totals = beam.log_probs + log_probs.max(axis=-1)
-    ends = (tokens == rules.eos) & ~beam.done[:, None]
-    parents = jnp.zeros_like(tokens)
-    new = ending_now(beam, rules, ends, totals, parents, coverage)
+    tokens = choose(log_probs, beam.time).astype(jnp.int32)
+    said = jnp.take_along_axis(log_probs, tokens[..., None], axis=-1)[..., 0]
+    totals = beam.log_probs + said
+    goes_on = (beam.finished.lengths == 0) & ~beam.done[:, None]
+    ends = (tokens == rules.eos) & (totals > -jnp.inf) & goes_on
+    slots = jnp.broadcast_to(jnp.arange(tokens.shape[1]), tokens.shape)
+    new = ending_now(beam, rules, ends, totals, slots, coverage)
+    finished = jax.tree.map(lambda *x: jnp.where(ends, *x), new, beam.finished)
+    over = (finished.lengths > 0).all(axis=1) | (beam.time + 1 >= rules.limits)
     return Beam(
         time=beam.time + 1,
         state=state,
         tokens=tokens,
         log_probs=totals,
         coverage=coverage,
-        finished=best_of(beam.finished, new, 1),
-        ended=beam.ended,
-        trace=record(beam, tokens, parents, weights),
-        done=beam.done | ends[:, 0] | (beam.time + 1 >= rules.limits),
+        finished=finished,
+        ended=beam.ended + ends.sum(axis=1),
+        trace=record(beam, tokens, slots, weights),
+        done=beam.done | over,
     )
 
 

@@ -1,0 +1,141 @@
+"""The options of search and sampling, as processes on a model that a process trained.
+
+The model says the letters of a word in capitals, and `x` and `é` as unknown words.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+# Less optimised programs compile in half the time.
+ENVIRONMENT = {"COLUMNS": "80", "TERM": "dumb", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+WORDS = ["abc", "cab", "dada", "bx", "acb", "xd", "bad", "cad", "dab", "ba"] * 12
+LINES = "dad\n\nbxc\ncaca\n"
+
+
+def run(*args, stdin=""):
+    program = ["-m", "seq2seq_jax.cli"] if args[0] != "train.py" else []
+    return subprocess.run(
+        [sys.executable, *program, *map(str, args)],
+        input=stdin.encode(),
+        capture_output=True,
+        cwd=ROOT,
+        timeout=300,
+        env=os.environ | ENVIRONMENT,
+    )
+
+
+def succeed(*args, stdin=""):
+    """Stdout of a command that must end well."""
+    done = run(*args, stdin=stdin)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode()
+
+
+def refusal(*args, stdin=""):
+    """The one line that a command must refuse its arguments with."""
+    done = run(*args, stdin=stdin)
+    assert done.returncode == 2, done.stderr.decode()
+    assert done.stdout == b""
+    (line,) = done.stderr.decode().splitlines()
+    assert line.startswith("error: ")
+    return line
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    """A model that knows no capital X, with three checkpoints."""
+    folder = tmp_path_factory.mktemp("search")
+    said = [" ".join(word.upper()) for word in WORDS]
+    rows = [f"{w}\t{s}\n" for w, s in zip(WORDS, said, strict=True)]
+    (folder / "train.tsv").write_text("".join(rows), encoding="utf-8")
+    (folder / "dev.source").write_text("dad\nbxc\n", encoding="utf-8")
+    (folder / "dev.target").write_text("D A D\nB X C\n", encoding="utf-8")
+    options = {
+        "data.train_tsv": folder / "train.tsv",
+        "data.dev_source": folder / "dev.source",
+        "data.dev_target": folder / "dev.target",
+        "data.source_tokenizer": "char",
+        "data.target_tokenizer": "word",
+        "data.min_count": 25,
+        "data.max_length": 10,
+        "data.buckets": 1,
+        "model.cell": "gru",
+        "model.hidden_size": 24,
+        "model.embedding_size": 12,
+        "model.dropout": 0,
+        "training.steps": 60,
+        "training.eval_every": 20,
+        "training.keep_last": 3,
+        "training.batch_tokens": 500,
+        "training.learning_rate": 0.02,
+        "training.warmup_steps": 5,
+        "training.label_smoothing": 0,
+    }
+    flags = [text for name, value in options.items() for text in (f"--{name}", value)]
+    succeed("train.py", "configs/text.py", "--workdir", folder / "run", *flags)
+    return folder / "run"
+
+
+def fields(said):
+    """Numbers, texts and scores of an n-best list."""
+    rows = [line.split(" ||| ") for line in said.split("\n")[:-1]]
+    return [(int(number), text, float(score)) for number, text, score, *_ in rows]
+
+
+def test_penalties_change_the_scores(workdir):
+    wish = ["translate", "--workdir", workdir, "--n-best", 3]
+    plain = fields(succeed(*wish, stdin=LINES))
+    both = ["--length-penalty", 0.2, "--coverage-penalty", 0.2]
+    paper = fields(succeed(*wish, *both, "--alignments", stdin=LINES))
+    mean = ["--length-penalty-kind", "average"]
+    average = fields(succeed(*wish, *mean, stdin=LINES))
+    for found in (plain, paper, average):
+        assert [number for number, *_ in found] == [0, 0, 0, 1, 2, 2, 2, 3, 3, 3]
+    assert len({found[0][2] for found in (plain, paper, average)}) == 3
+
+
+def test_evaluate_tells_the_penalties_it_ranked_by(workdir):
+    data = workdir.parent
+    files = ["--source", data / "dev.source", "--reference", data / "dev.target"]
+    flags = ["--coverage-penalty", 0.2, "--length-penalty-kind", "none", "--json"]
+    said = json.loads(succeed("evaluate", "--workdir", workdir, *files, *flags))
+    assert said["coverage_penalty"] == 0.2
+    assert said["length_penalty_kind"] == "none"
+
+
+def test_samples_are_drawn_by_their_seed(workdir):
+    wish = ["translate", "--workdir", workdir, "--sample", "--temperature", 3]
+    lists = [
+        fields(succeed(*wish, "--n-best", n, "--seed", seed, stdin=LINES))
+        for n, seed in ((4, 7), (4, 8), (2, 7))
+    ]
+    assert [number for number, *_ in lists[0]] == [0] * 4 + [1] + [2] * 4 + [3] * 4
+    assert [text for _, text, _ in lists[0]] != [text for _, text, _ in lists[1]]
+    firsts = [text for i, (_, text, _) in enumerate(lists[0]) if i in (0, 1, 4, 5, 6)]
+    assert [text for _, text, _ in lists[2]][:5] == firsts
+    cold = ["translate", "--workdir", workdir, "--sample", "--temperature", 0]
+    greedy = ["translate", "--workdir", workdir, "--beam-size", 1]
+    assert succeed(*cold, stdin=LINES) == succeed(*greedy, stdin=LINES)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--coverage-penalty", "-1"], "coverage_penalty is -1.0, expected a finite"),
+        (["--coverage-penalty", "x"], "--coverage-penalty is 'x', expected float"),
+        (["--length-penalty", "nan"], "length_penalty is nan, expected a finite"),
+        (["--length-penalty-kind", "mean"], "--length-penalty-kind is 'mean'"),
+        (["--temperature", "0.5"], "--temperature is 0.5 without --sample"),
+        (["--seed", "3"], "--seed is 3 without --sample"),
+        (["--sample", "--temperature", "-1"], "temperature is -1.0, expected a fin"),
+        (["--sample", "--n-best", "0"], "n_best is 0, expected 1 or more samples"),
+    ],
+)
+def test_bad_values_are_refused_in_one_line(workdir, flags, message):
+    assert message in refusal("translate", "--workdir", workdir, *flags, stdin="a\n")
