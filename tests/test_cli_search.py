@@ -124,6 +124,40 @@ def test_samples_are_drawn_by_their_seed(workdir):
     assert succeed(*cold, stdin=LINES) == succeed(*greedy, stdin=LINES)
 
 
+def test_unknown_words_are_looked_up_or_copied(workdir, tmp_path):
+    wish = ["translate", "--workdir", workdir]
+    lines = "bxb\nxdx\n"
+    plain = succeed(*wish, stdin=lines)
+    assert "<unk>" in plain
+    copied = succeed(*wish, "--replace-unk", stdin=lines)
+    lexicon = tmp_path / "lexicon.tsv"
+    letters = "".join(f"{letter}\tletter {letter}\n" for letter in "abcdx")
+    lexicon.write_text(letters, encoding="utf-8")
+    looked = ["--replace-unk", "--dictionary", lexicon]
+    found = succeed(*wish, *looked, stdin=lines)
+    counts = [text.count("letter ") for text in (plain, copied, found)]
+    assert counts == [0, 0, plain.count("<unk>")]
+    assert "<unk>" not in copied + found
+    assert found.replace("letter ", "") == copied
+    together = [*looked, "--n-best", 2, "--alignments", "--scores", "--sample"]
+    assert "<unk>" not in succeed(*wish, *together, stdin=lines)
+    data = workdir.parent
+    files = ["--source", data / "dev.source", "--reference", data / "dev.target"]
+    said = succeed("evaluate", "--workdir", workdir, *files, *looked, "--json")
+    assert json.loads(said)["replace_unk"] is True
+
+
+def test_a_bad_dictionary_is_refused_in_one_line(workdir, tmp_path):
+    bad = tmp_path / "bad.tsv"
+    bad.write_text("a\tb\nc\n", encoding="utf-8")
+    wish = ["translate", "--workdir", workdir, "--dictionary", bad]
+    assert "without --replace-unk, expected both" in refusal(*wish, stdin="a\n")
+    wish.append("--replace-unk")
+    assert f"{bad}, line 2 has 1 column" in refusal(*wish, stdin="a\n")
+    missing = ["--dictionary", tmp_path / "none.tsv"]
+    assert "none.tsv does not exist" in refusal(*wish, *missing, stdin="a\n")
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [

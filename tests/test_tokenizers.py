@@ -70,11 +70,23 @@ def test_special_ids_are_the_same_everywhere(kind):
     assert tokenizer.decode([EOS]) == tokenizer.decode([]) == ""
 
 
-@pytest.mark.parametrize("kind", ["char", "word", "sentencepiece"])
-def test_what_was_never_seen_is_unk_and_shows_as_such(kind):
+@pytest.mark.parametrize(
+    ("kind", "shown"), [("char", "⁇"), ("word", "<unk>"), ("sentencepiece", "⁇")]
+)
+def test_what_was_never_seen_is_unk_and_shows_as_such(kind, shown):
     tokenizer = TRAINED[kind]
     assert UNK in tokenizer.encode("龍")
-    assert "⁇" in tokenizer.decode(tokenizer.encode("龍"))
+    assert shown in tokenizer.decode(tokenizer.encode("龍"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_units_are_one_for_each_id_and_join_to_the_text(kind):
+    units = TRAINED[kind].units
+    assert (units is None) == (kind in ("byte", "sentencepiece"))
+    if units is not None:
+        text = "the 龍 cat 龍龍"
+        assert len(units.cut(text)) == len(TRAINED[kind].encode(text))
+        assert units.glue.join(units.cut(text)) == text
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from seq2seq_jax import config as configs
+from seq2seq_jax import flags
 from seq2seq_jax.config import Config
 from seq2seq_jax.errors import InputError, choose
 
@@ -40,6 +41,16 @@ class Search(Model):
     coverage_penalty: float = 0.0
     """b: adds b * sum over source tokens of log(min(attention got, 1)), against words
     left out; 0: none; paper's: 0.2"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text(Search):
+    """Which model, how it searches, and what text is made of its outputs."""
+
+    replace_unk: flags.Switch = False
+    """in place of <unk>, the source word that it looked at most, or its translation"""
+    dictionary: Path | None = None
+    """translations for --replace-unk: lines of source word<TAB>target word"""
 
 
 def load(options: Model) -> "Predictor":
@@ -110,6 +121,28 @@ def translate(
         window=window,
         **more,
     )
+
+
+def replacement(predictor: "Predictor", options: Text) -> dict[str, Any]:
+    """What `translate` needs more, to replace unknown words as the options say.
+
+    Raises:
+        InputError: where the dictionary cannot be used.
+    """
+    if not options.replace_unk or options.dictionary is None:
+        return {"replace_unk": options.replace_unk}
+    from seq2seq_jax.inference.unknown import read_dictionary
+
+    words = read_dictionary(options.dictionary, predictor.source_tokenizer)
+    return {"replace_unk": True, "dictionary": words}
+
+
+def check_dictionary(options: Text) -> None:
+    """Refuse a dictionary that nothing would be looked up in."""
+    if options.dictionary is not None and not options.replace_unk:
+        raise InputError(
+            f"--dictionary is {options.dictionary} without --replace-unk, expected both"
+        )
 
 
 def one_line(text: str) -> str:

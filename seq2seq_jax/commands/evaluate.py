@@ -23,11 +23,14 @@ word error rate: lines that equal no reference, where a line is a word.
 BLEU and chrF2: by sacrebleu, with the signature to cite."""
 
 
-SEARCH = ("beam_size", "length_penalty", "length_penalty_kind", "coverage_penalty")
+SEARCH = (
+    *("beam_size", "length_penalty", "length_penalty_kind", "coverage_penalty"),
+    "replace_unk",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(decoding.Search):
+class Options(decoding.Text):
     """Translate and measure against references."""
 
     source: str
@@ -49,6 +52,7 @@ def main(args: Sequence[str], prog: str) -> None:
         InputError: where the arguments, the workdir or a line cannot be used.
     """
     options = flags.parse(Options, args, prog=prog, description=DESCRIPTION)
+    decoding.check_dictionary(options)
     streams.count([options.source, *options.reference])
     files = (streams.lines(path) for path in options.reference)
     references = list(zip(*files, strict=True))
@@ -61,7 +65,9 @@ def main(args: Sequence[str], prog: str) -> None:
     # A wrong tokenisation must not be told after an hour of translation.
     metrics.measure(["bleu"], [""], [[""]], comparison)
     sources = streams.lines(options.source)
-    results = decoding.translate(decoding.load(options), sources, options)
+    predictor = decoding.load(options)
+    replacement = decoding.replacement(predictor, options)
+    results = decoding.translate(predictor, sources, options, **replacement)
     hypotheses = [best.text for best, *_ in results]
     measured = metrics.measure(list(METRICS), hypotheses, references, comparison)
     if options.json:

@@ -25,7 +25,7 @@ With --sample they are drawn at random instead, and stand in the order drawn."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(decoding.Search):
+class Options(decoding.Text):
     """Translate lines of text."""
 
     input: Annotated[str | None, tyro.conf.arg(aliases=["-i"])] = None
@@ -56,14 +56,16 @@ def main(args: Sequence[str], prog: str) -> None:
     check(options)
     with streams.writer(options.output, [options.input]) as write:
         lines = streams.lines(options.input)
+        predictor = decoding.load(options)
         results = decoding.translate(
-            decoding.load(options),
+            predictor,
             lines,
             options,
             n_best=options.n_best,
             alignments=options.alignments,
             temperature=options.temperature if options.sample else None,
             seed=options.seed,
+            **decoding.replacement(predictor, options),
             window=1 if streams.is_terminal(options.input) else decoding.WINDOW,
         )
         for number, hypotheses in enumerate(results):
@@ -88,6 +90,7 @@ def check(options: Options) -> None:
                 )
     if options.alignments:
         decoding.check_attention(options.workdir, "--alignments")
+    decoding.check_dictionary(options)
 
 
 def format_lines(

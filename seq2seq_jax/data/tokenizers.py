@@ -18,6 +18,18 @@ from seq2seq_jax.errors import InputError, choose
 from seq2seq_jax.types import BOS, EOS, PAD, UNK
 
 
+class Units(NamedTuple):
+    """Units that are pieces of the text as it stands.
+
+    Attributes:
+        cut: a text to its units: one for each id of `encode`, known or not.
+        glue: what stands between two units in a text.
+    """
+
+    cut: Callable[[str], list[str]]
+    glue: str
+
+
 class Kind(NamedTuple):
     """One way to cut text into units.
 
@@ -30,6 +42,7 @@ class Kind(NamedTuple):
         dump: `model -> bytes`.
         parse: `bytes -> model`; raises `ValueError` or `RuntimeError` on damage.
         suffix: of the file that holds the bytes.
+        units: what ids stand for in a text; None where that is no text of its own.
     """
 
     train: Callable[[Iterable[str], int, int], Any]
@@ -40,6 +53,7 @@ class Kind(NamedTuple):
     dump: Callable[[Any], bytes]
     parse: Callable[[bytes], Any]
     suffix: str
+    units: Units | None = None
 
 
 def show_character(character: str) -> str:
@@ -62,20 +76,28 @@ def _encoder(cut: Callable[[str], Iterable[str]]) -> Callable[[Any, str], list[i
 
 
 def _vocabulary_kind(
-    cut: Callable[[str], Iterable[str]], glue: str, show: Callable[[str], str]
+    cut: Callable[[str], Iterable[str]],
+    glue: str,
+    show: Callable[[str], str],
+    unknown: str,
 ) -> Kind:
     """A kind whose units `cut` finds in a text and `glue` joins again."""
+
+    def unit(model: Vocabulary, index: int) -> str:
+        return vocabulary.unit_of(model, index, unknown)
+
     return Kind(
         train=lambda lines, vocab_size, min_count: vocabulary.build_vocabulary(
             map(cut, lines), vocab_size, min_count
         ),
         size=vocabulary.size_of,
         encode=_encoder(cut),
-        decode=lambda model, ids: glue.join(vocabulary.unit_of(model, i) for i in ids),
-        piece=lambda model, index: show(vocabulary.unit_of(model, index)),
+        decode=lambda model, ids: glue.join(unit(model, i) for i in ids),
+        piece=lambda model, index: show(unit(model, index)),
         dump=vocabulary.dump,
         parse=vocabulary.parse,
         suffix=".vocab",
+        units=Units(lambda text: list(cut(text)), glue),
     )
 
 
@@ -103,10 +125,11 @@ BYTE = Kind(
 # Characters are Unicode code points as they stand: nothing is normalised, so that
 # decode(encode(text)) is the text. Words are what white space parts, as `str.split`
 # sees it, and are joined by single spaces. Bytes have all 256 ids whatever the limits.
+# An unknown character is said as one character, so that error rates count it once.
 TOKENIZERS: dict[str, Kind] = {
-    "char": _vocabulary_kind(lambda text: text, "", show_character),
+    "char": _vocabulary_kind(lambda text: text, "", show_character, "⁇"),
     "byte": BYTE,
-    "word": _vocabulary_kind(str.split, " ", lambda word: word),
+    "word": _vocabulary_kind(str.split, " ", lambda word: word, SPECIAL[UNK]),
     "sentencepiece": Kind(
         train=subwords.train,
         size=lambda model: model.get_piece_size(),
@@ -138,6 +161,15 @@ class Tokenizer:
         """Number of ids, the four special ones included."""
         return TOKENIZERS[self.kind].size(self.model)
 
+    @property
+    def units(self) -> Units | None:
+        """How a normalised text is cut into what ids stand for; None: they are no text.
+
+        >>> train("word", ["a b"]).units.cut("so  it is")
+        ['so', 'it', 'is']
+        """
+        return TOKENIZERS[self.kind].units
+
     def normalize(self, text: str) -> str:
         """The text that `encode` sees: lower-cased where `lowercase` says so."""
         return text.lower() if self.lowercase else text
@@ -147,7 +179,10 @@ class Tokenizer:
         return TOKENIZERS[self.kind].encode(self.model, self.normalize(text))
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of ids up to the first EOS; PAD and BOS are left out, UNK is `⁇`."""
+        """The text of ids up to the first EOS; PAD and BOS are left out.
+
+        UNK is `<unk>` among words, `⁇` among characters and in SentencePiece.
+        """
         return TOKENIZERS[self.kind].decode(self.model, list(_content(ids)))
 
     def pieces(self, ids: Iterable[int]) -> list[str]:

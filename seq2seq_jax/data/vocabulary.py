@@ -9,7 +9,6 @@ from seq2seq_jax.errors import InputError
 from seq2seq_jax.types import UNK
 
 SPECIAL = ("<pad>", "<s>", "</s>", "<unk>")  # the pieces of PAD, BOS, EOS and UNK
-UNKNOWN = "⁇"  # what UNK decodes to, as in SentencePiece
 MOST_UNITS = 1 << 21  # distinct units counted at once, so that memory is bounded
 
 
@@ -71,9 +70,9 @@ def size_of(vocabulary: Vocabulary) -> int:
     return len(vocabulary.units) + len(SPECIAL)
 
 
-def unit_of(vocabulary: Vocabulary, index: int) -> str:
-    """The unit of an id, `⁇` for UNK."""
-    return UNKNOWN if index == UNK else vocabulary.units[index - len(SPECIAL)]
+def unit_of(vocabulary: Vocabulary, index: int, unknown: str) -> str:
+    """The unit of an id, `unknown` for UNK."""
+    return unknown if index == UNK else vocabulary.units[index - len(SPECIAL)]
 
 
 def dump(vocabulary: Vocabulary) -> bytes:

@@ -1,7 +1,8 @@
 """How `Predictor.translate` finds outputs: its options, and what of them cannot be."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from seq2seq_jax.errors import InputError, choose
 from seq2seq_jax.inference.penalties import LENGTH_PENALTIES
@@ -29,6 +30,8 @@ class Search:
             1 is the model's own, 0 is greedy. None: search.
         seed: of the samples. What is drawn for a text depends on it, on the text and on
             its place among the texts, and sample n on neither `n_best` nor the batch.
+        replace_unk: whether texts have words for UNK, as `unknown.py` tells.
+        dictionary: for that, source words to target words; what it lacks is copied.
     """
 
     beam_size: int
@@ -40,6 +43,8 @@ class Search:
     coverage_penalty: float = 0.0
     temperature: float | None = None
     seed: int = 0
+    replace_unk: bool = False
+    dictionary: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def alive(self) -> int:
@@ -60,6 +65,10 @@ def check(search: Search, vocabulary: int, attention: str) -> None:
     """
     check_sizes(search, vocabulary)
     check_sampling(search)
+    if search.dictionary and not search.replace_unk:
+        raise InputError(
+            "a dictionary is given, but replace_unk is False: expected both or neither"
+        )
     choose(LENGTH_PENALTIES, search.length_penalty_kind, "length_penalty_kind")
     if not math.isfinite(search.length_penalty):
         raise InputError(

@@ -18,7 +18,7 @@ from seq2seq_jax.config import ModelConfig
 from seq2seq_jax.data import tokenizers
 from seq2seq_jax.data.tokenizers import Tokenizer
 from seq2seq_jax.errors import InputError
-from seq2seq_jax.inference import batching, options, programs, results
+from seq2seq_jax.inference import batching, options, programs, results, unknown
 from seq2seq_jax.inference.batching import Group
 from seq2seq_jax.inference.options import Search
 from seq2seq_jax.inference.results import Hypothesis, Score
@@ -36,12 +36,13 @@ __all__ = ["Hypothesis", "Predictor", "Score"]
 class Item(NamedTuple):
     """One input as ids, EOS included; the target is EOS alone where none is given.
 
-    Its number is its place in the stream, from 1.
+    Its number is its place in the stream, from 1; its text is the source's.
     """
 
     source: list[int]
     target: list[int]
     number: int
+    text: str
 
 
 def warn_user(message: str) -> None:
@@ -172,6 +173,8 @@ class Predictor:
             **more,
         )
         options.check(search, self.target_tokenizer.size, self.config.attention)
+        if search.replace_unk:
+            unknown.check(self.config.attention, *self.tokenizers)
         items = self.items((text, "") for text in texts)
         return batching.process(
             (item if len(item.source) > 1 else None for item in items),
@@ -180,7 +183,7 @@ class Predictor:
             edges=batching.length_edges(self.max_length),
             rows_of=lambda n: max(1, min(TOKENS // n, HYPOTHESES // search.alive)),
             begin=partial(self.begin_search, search),
-            finish=self.read_hypotheses,
+            finish=partial(self.read_hypotheses, search),
             blank=[results.nothing(search.alignments)],
         )
 
@@ -201,7 +204,7 @@ class Predictor:
         check_texts("targets", targets, window)
 
         def begin(items: list[Item], group: Group) -> tuple[jax.Array, jax.Array]:
-            source, target, _ = zip(*items, strict=True)
+            source, target, *_ = zip(*items, strict=True)
             batch = programs.teacher_forced(source, target, group.rows, group.length)
             return programs.token_log_probs(self.params, batch, config=self.config)
 
@@ -215,6 +218,11 @@ class Predictor:
             finish=self.read_scores,
         )
 
+    @property
+    def tokenizers(self) -> tuple[Tokenizer, Tokenizer]:
+        """Of the source and of the target."""
+        return self.source_tokenizer, self.target_tokenizer
+
     def items(self, pairs: Iterable[tuple[str, str]]) -> Iterator[Item]:
         """Ids of pairs; at the end `warn` is told how many texts were cut."""
         cut = first = number = 0
@@ -226,7 +234,7 @@ class Predictor:
                 if max(len(read), len(said)) > room:
                     cut += 1
                     first = first or number
-                yield Item([*read[:room], EOS], [*said[:room], EOS], number)
+                yield Item([*read[:room], EOS], [*said[:room], EOS], number, source)
         finally:
             if cut:
                 self.warn(
@@ -264,13 +272,16 @@ class Predictor:
         )
 
     def read_hypotheses(
-        self, items: list[Item], found: Hypotheses
+        self, search: Search, items: list[Item], found: Hypotheses
     ) -> Iterator[list[Hypothesis]]:
         """Wait for a batch of `translate`."""
         found = jax.device_get(found)
         for row, item in enumerate(items):
             pieces = self.source_tokenizer.pieces(item.source)
-            yield list(results.hypotheses(found, row, pieces, self.target_tokenizer))
+            every = results.hypotheses(found, row, pieces, self.target_tokenizer)
+            if search.replace_unk:
+                every = unknown.replace(every, item.text, search, *self.tokenizers)
+            yield list(every)
 
     def read_scores(
         self, items: list[Item], found: tuple[jax.Array, jax.Array]

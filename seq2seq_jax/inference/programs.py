@@ -78,7 +78,7 @@ def parted(search: Search, max_length: int) -> tuple[Numbers, Choices]:
         search.beam_size,
         search.n_best,
         max_length,
-        search.alignments,
+        search.alignments or search.replace_unk,
         search.length_penalty_kind,
     )
 
