@@ -4,7 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from seq2seq_jax import __version__, flags, program
-from seq2seq_jax.commands import align, evaluate, parameters, score, train, translate
+from seq2seq_jax.commands import (
+    align,
+    average,
+    evaluate,
+    parameters,
+    score,
+    train,
+    translate,
+)
 
 PROG = "seq2seq-jax"
 DESCRIPTION = """Recurrent sequence-to-sequence models with attention.
@@ -16,6 +24,7 @@ COMMANDS: dict[str, Any] = {
     "score": score,
     "evaluate": evaluate,
     "align": align,
+    "average": average,
     "parameters": parameters,
 }
 

@@ -137,9 +137,11 @@ class ModelConfig:
     positions: int = 100
     """score `location`: longest source, in tokens, that it has weights for"""
     decoder: str = "luong"
-    """luong, bahdanau, bahdanau_appendix, cho, gnmt, gnmt_v2, gnmt_paper or rnmt"""
+    """plain, luong, luong_linear, bahdanau, bahdanau_appendix, cho, gnmt, gnmt_v2,
+    gnmt_paper or rnmt"""
     input_feeding: bool = True
-    """luong alone: the last attentional vector is part of the next input"""
+    """luong and luong_linear alone: their last attentional vector is fed to the next
+    step"""
     readout_size: int | None = None
     """units of a maxout readout (bahdanau, cho); None: embedding_size"""
     output_rank: int | None = None
@@ -226,6 +228,10 @@ class TrainingConfig:
     """share of the target's probability spread evenly over the vocabulary"""
     sampled_softmax: int = 0
     """training's loss is over the target and so many sampled tokens; 0: over all"""
+    scheduled_sampling: float = 0.0
+    """probability that the decoder reads its own last token in training"""
+    scheduled_sampling_steps: int = 0
+    """updates in which that probability climbs from 0, in a straight line"""
     seed: int = 1
     """decides everything random: initial values, order, dropout"""
     log_every: int = 50

@@ -22,7 +22,8 @@ POSITIVE = (
 NOT_NEGATIVE = (
     "data.source_column data.target_column training.warmup_steps "
     "training.decay_start training.final_learning_rate training.weight_decay "
-    "training.keep_best training.sampled_softmax training.seed"
+    "training.keep_best training.sampled_softmax "
+    "training.scheduled_sampling training.scheduled_sampling_steps training.seed"
 ).split()
 SHARES = (
     "model.dropout model.output_dropout model.recurrent_dropout model.zoneout "

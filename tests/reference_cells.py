@@ -50,6 +50,74 @@ def gru_reset_before(params, carry, x):
     return (z * h + (1 - z) * np.tanh(gate(params, x, r * h, 2, 3)),)
 
 
-CELLS = {"rnn": rnn, "lstm": lstm, "gru": gru, "gru_reset_before": gru_reset_before}
+def gru_bahdanau(params, carry, x):
+    """Bahdanau 2014: n = tanh(W x + U (r h)); h' = (1 - z) h + z n."""
+    (h,) = carry
+    r = sigmoid(gate(params, x, h, 0, 3))
+    z = sigmoid(gate(params, x, h, 1, 3))
+    return ((1 - z) * h + z * np.tanh(gate(params, x, r * h, 2, 3)),)
 
-PARTS = {"lstm": 2}  # arrays in a carry, where not 1
+
+def layer_norm(x, gain, shift):
+    """gain * (x - mean) / sqrt(variance + 1e-8) + shift, a unit at a time."""
+    mean = sum(x) / len(x)
+    deviation = np.sqrt(sum((v - mean) ** 2 for v in x) / len(x) + 1e-8)
+    return np.array(
+        [g * (v - mean) / deviation + s for v, g, s in zip(x, gain, shift, strict=True)]
+    )
+
+
+def normed_gate(params, x, h, number):
+    """a LN(W x + U h) + b of one gate of four."""
+    bare = {name: params[name] for name in ("input", "recurrent")}
+    total = gate(bare | {"bias": np.zeros(4 * len(h))}, x, h, number, 4)
+    cut = slice(number * len(h), (number + 1) * len(h))
+    return layer_norm(total, params["gain"][cut], params["shift"][cut])
+
+
+def layer_norm_lstm(params, carry, x):
+    """c' = LN(sigma(f + 1) c + sigma(i) tanh(g)); h' = sigma(o) tanh(c'), gates LN."""
+    c, h = carry
+    i, f, g, o = (normed_gate(params, x, h, number) for number in range(4))
+    c = c * sigmoid(f + 1) + sigmoid(i) * np.tanh(g)
+    c = layer_norm(c, params["cell_gain"], params["cell_shift"])
+    return c, np.tanh(c) * sigmoid(o)
+
+
+def rnmt_lstm(params, carry, x):
+    """c' = sigma(f) c + sigma(i) tanh(g); h' = sigma(o) c', gates LN."""
+    c, h = carry
+    i, f, g, o = (normed_gate(params, x, h, number) for number in range(4))
+    c = c * sigmoid(f) + sigmoid(i) * np.tanh(g)
+    return c, c * sigmoid(o)
+
+
+def min_gru(params, carry, x):
+    """z = sigma(W_z x); h' = (1 - z) h + z (W x)."""
+    (h,) = carry
+    z, n = np.split(x @ params["input"] + params["bias"], 2)
+    return ((1 - sigmoid(z)) * h + sigmoid(z) * n,)
+
+
+def min_lstm(params, carry, x):
+    """h' = f / (f + i) h + i / (f + i) (W x)."""
+    (h,) = carry
+    i, f, n = np.split(x @ params["input"] + params["bias"], 3)
+    i, f = sigmoid(i), sigmoid(f)
+    return (f / (f + i) * h + i / (f + i) * n,)
+
+
+CELLS = {
+    "rnn": rnn,
+    "lstm": lstm,
+    "gru": gru,
+    "gru_reset_before": gru_reset_before,
+    "gru_bahdanau": gru_bahdanau,
+    "layer_norm_lstm": layer_norm_lstm,
+    "rnmt_lstm": rnmt_lstm,
+    "min_gru": min_gru,
+    "min_lstm": min_lstm,
+}
+
+# Arrays in a carry, where not 1.
+PARTS = {"lstm": 2, "layer_norm_lstm": 2, "rnmt_lstm": 2}

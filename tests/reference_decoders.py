@@ -9,15 +9,29 @@ from reference import attend, bridge, cell_step, first_look, run_stack, run_uppe
 from reference_cells import sigmoid
 
 
-def luong(params, config, annotations, state, y):
+def plain(params, config, annotations, state, y):
+    """The top layer's output, of layers that read embeddings alone."""
+    carry, outputs = run_stack(params, config, state["carry"], y)
+    looked, _ = attend(
+        params["attention"], config, outputs[-1], annotations, state["look"]
+    )
+    return state | {"carry": carry, "look": looked}, outputs[-1]
+
+
+def luong(params, config, annotations, state, y, squash=np.tanh):
     """h_t -> a_t -> c_t -> h~_t, the readout and, with input feeding, the next feed."""
     x = np.r_[y, state["context"]] if config.input_feeding else y
     carry, outputs = run_stack(params, config, state["carry"], x)
     looked, context = attend(
         params["attention"], config, outputs[-1], annotations, state["look"]
     )
-    vector = np.tanh(np.r_[context, outputs[-1]] @ params["own"]["kernel"])
+    vector = squash(np.r_[context, outputs[-1]] @ params["own"]["kernel"])
     return {"carry": carry, "context": vector, "look": looked}, vector
+
+
+def luong_linear(params, config, annotations, state, y):
+    """The attentional vector without its tanh."""
+    return luong(params, config, annotations, state, y, squash=lambda x: x)
 
 
 def bahdanau(params, config, annotations, state, y):
@@ -135,7 +149,9 @@ def no_context(params, config, annotations, ends):
 
 # Each entry: one step and its first state.
 DECODERS = {
+    "plain": (plain, first_state),
     "luong": (luong, first_state),
+    "luong_linear": (luong_linear, first_state),
     "bahdanau": (bahdanau, first_state),
     "bahdanau_appendix": (bahdanau_appendix, first_state),
     "cho": (cho, cho_first),

@@ -169,6 +169,18 @@ OTHER_DECODERS = [
         tied_embeddings="output",
     ),
 ]
+OTHER_DECODERS += [
+    model_config("none", "plain", "lstm", "pass", False, (2, 2), residual="add"),
+    model_config(
+        "additive",
+        "luong_linear",
+        "lstm",
+        "each_direction",
+        True,
+        (1, 2),
+        residual="add",
+    ),
+]
 SWEEP += OTHER_DECODERS
 SWEEP += [
     model_config(
@@ -182,6 +194,18 @@ SWEEP += [
     ),
 ]
 DECODER_SWEEP = [SWEEP[2], SWEEP[7], SWEEP[14], *OTHER_DECODERS]
+# One of each cell that does not stand above.
+SWEEP += [
+    model_config("none", "bahdanau", "gru_bahdanau", "backward", True, (1, 2)),
+    model_config(
+        "dot", "bahdanau", "layer_norm_lstm", "pass", False, (1, 2), zoneout=0.2
+    ),
+    model_config(
+        "additive", "luong_no_feed", "rnmt_lstm", "zero", False, (2, 2), residual="add"
+    ),
+    model_config("additive", "luong", "min_gru", "pass", True, (1, 1)),
+    model_config("general", "luong_no_feed", "min_lstm", "dense", True, (2, 2)),
+]
 
 
 def attending(attention, decoder, alignment="global", **more):

@@ -16,6 +16,7 @@ from seq2seq_jax.nn import layers, recurrence
 from seq2seq_jax.nn.cells import CELLS, run_cell, run_step
 
 D, H = 3, 4
+PARALLEL = [kind for kind, cell in CELLS.items() if cell.whole]
 
 
 def made(cell, seed=0, dtype=np.float64):
@@ -58,7 +59,9 @@ def test_gradients_are_finite_differences(kind):
         )
 
 
-@pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize(
+    "kind", [kind for kind, cell in CELLS.items() if cell.recurrent_product]
+)
 def test_recurrent_dropout_acts_inside_the_recurrent_products_only(kind):
     cell = CELLS[kind]
     params, carry, x = made(cell, dtype=np.float32)
@@ -75,7 +78,8 @@ def test_recurrent_dropout_acts_inside_the_recurrent_products_only(kind):
 
 
 @pytest.mark.parametrize(
-    ("kind", "reverse"), [*((kind, False) for kind in CELLS), ("lstm", True)]
+    ("kind", "reverse"),
+    [(kind, False) for kind in CELLS] + [(kind, True) for kind in ("lstm", *PARALLEL)],
 )
 def test_scan_is_a_loop_over_the_real_positions(kind, reverse):
     cell = CELLS[kind]
@@ -101,8 +105,9 @@ def test_scan_is_a_loop_over_the_real_positions(kind, reverse):
         assert_close([part[row] for part in carry], list(last), 1e-6)
 
 
-def test_the_input_product_stands_outside_the_loop():
-    cell = CELLS["lstm"]
+@pytest.mark.parametrize("kind", ["lstm", "layer_norm_lstm", "rnmt_lstm"])
+def test_the_input_product_stands_outside_the_loop(kind):
+    cell = CELLS[kind]
     params, _, _ = made(cell, dtype=np.float32)
 
     def outputs(params, xs):
@@ -129,12 +134,14 @@ def test_each_matrix_has_its_initializer_and_only_forget_gates_a_bias(kind):
         *[None] * 3,
     )
     params = CELLS[kind].init(jax.random.key(0), D, H, inits)
-    assert np.all(params["input"] == 1.0) and np.all(params["recurrent"] == 2.0)
-    expected = np.zeros_like(params["bias"])
-    if kind == "lstm":
-        expected[H : 2 * H] = 1.0
-    assert_close(params["bias"], expected)
-    assert_close(params.get("recurrent_bias", np.zeros(H)), np.zeros(H))
+    assert np.all(params.pop("input") == 1.0)
+    assert ("recurrent" in params) == CELLS[kind].recurrent_product
+    assert np.all(params.pop("recurrent", 2.0) == 2.0)
+    for name, vector in params.items():
+        expected = np.full_like(vector, 1.0 if "gain" in name else 0.0)
+        if name == "bias" and kind in ("lstm", "min_lstm"):  # the second gate forgets
+            expected[H : 2 * H] = 1.0
+        assert_close(vector, expected)
 
 
 def test_each_gates_recurrent_matrix_starts_orthogonal():

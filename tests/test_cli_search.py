@@ -1,10 +1,11 @@
-"""The options of search and sampling, as processes on a model that a process trained.
+"""Search, sampling and averaging, as processes on a model that a process trained.
 
 The model says the letters of a word in capitals, and `x` and `é` as unknown words.
 """
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -156,6 +157,45 @@ def test_a_bad_dictionary_is_refused_in_one_line(workdir, tmp_path):
     assert f"{bad}, line 2 has 1 column" in refusal(*wish, stdin="a\n")
     missing = ["--dictionary", tmp_path / "none.tsv"]
     assert "none.tsv does not exist" in refusal(*wish, *missing, stdin="a\n")
+
+
+def test_the_mean_of_checkpoints_serves_every_command(workdir, tmp_path):
+    mean = tmp_path / "mean"
+    said = succeed("average", "--workdir", workdir, "--last", 2, "-o", mean)
+    assert said == f"{mean}: mean of 2 checkpoints, steps 40, 60\n"
+    found = succeed("translate", "--workdir", mean, "--n-best", 2, stdin=LINES)
+    assert len(fields(found)) == 7
+    data = workdir.parent
+    files = ["--source", data / "dev.source"]
+    target, reference = (
+        [flag, data / "dev.target"] for flag in ("--target", "--reference")
+    )
+    assert len(succeed("score", "--workdir", mean, *files, *target).split()) == 2
+    assert "exact_match" in succeed("evaluate", "--workdir", mean, *files, *reference)
+    pictures = ["-i", data / "dev.source", "-o", tmp_path / "pictures"]
+    assert len(succeed("align", "--workdir", mean, *pictures).split()) == 2
+    best = tmp_path / "best"
+    said = succeed("average", "--workdir", workdir, "--best", 2, "-o", best)
+    assert said.startswith(f"{best}: mean of 2 checkpoints, steps ")
+
+
+def test_what_cannot_be_averaged_is_refused_in_one_line(workdir, tmp_path):
+    new = tmp_path / "mean"
+    wish = ["average", "--workdir", workdir, "-o"]
+    both = ["--last", 2, "--best", 2]
+    assert "--last is 2 and --best is 2, expected one" in refusal(*wish, new, *both)
+    assert "--last is 9, expected 1 to 3" in refusal(*wish, new, "--last", 9)
+    assert "--best is 0, expected 1 to 3" in refusal(*wish, new, "--best", 0)
+    assert "is already there" in refusal(*wish, workdir)
+    assert "--output is missing" in refusal(*wish[:-1])
+    assert "has no config.json" in refusal("average", "--workdir", tmp_path, "-o", new)
+    shutil.copytree(workdir, tmp_path / "copy")
+    for path in (tmp_path / "copy" / "checkpoints" / "40" / "params").rglob("*"):
+        if path.parent.name == "d":
+            os.truncate(path, path.stat().st_size // 2)
+    said = refusal("average", "--workdir", tmp_path / "copy", "-o", new)
+    assert "40 damaged" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["copy"]
 
 
 @pytest.mark.parametrize(

@@ -358,6 +358,10 @@ def test_a_misspelt_name_is_answered_with_the_nearest(field):
             ["'none'", "'local_p'", "leave both out"],
         ),
         (
+            {"cell": "min_gru", "recurrent_dropout": 0.2},
+            ["recurrent_dropout", "'min_gru'", "set model.recurrent_dropout 0"],
+        ),
+        (
             {"decoder": "rnmt", "decoder_layers": 2, "tied_embeddings": "output"},
             ["'output'", "768", "256", "embedding_size 768", "output_rank 256"],
         ),
@@ -382,6 +386,10 @@ def test_a_misspelt_name_is_answered_with_the_nearest(field):
         (
             {"decoder": "gnmt", "attention": "none", "decoder_layers": 2},
             ["'gnmt'", "'none'", "model.attention additive", "model.decoder luong"],
+        ),
+        (
+            {"decoder": "plain"},
+            ["'plain'", "'general'", "set model.attention none", "model.decoder luong"],
         ),
         (
             {"decoder": "gnmt_v2"},

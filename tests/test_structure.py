@@ -23,8 +23,10 @@ ROWS = (
     ("types", "config", "flags", "program", "compilation"),
     ("limits",),
     (
+        "nn.gates",
         "nn.layers",
         "nn.memory",
+        "nn.feedback",
         "nn.recurrence",
         "nn.sizes",
         "inference.search",
@@ -34,6 +36,9 @@ ROWS = (
     ),
     (
         "nn.cells",
+        "nn.gru_cells",
+        "nn.normed_cells",
+        "nn.parallel_cells",
         "nn.additive_scores",
         "nn.alignments",
         "nn.bridges",
@@ -52,6 +57,7 @@ ROWS = (
         "nn.decoder_cho",
         "nn.decoder_gnmt",
         "nn.decoder_luong",
+        "nn.decoder_plain",
     ),
     ("nn.decoders",),
     ("nn.decoder",),

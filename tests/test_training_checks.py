@@ -54,6 +54,14 @@ def test_as_many_samples_as_the_vocabulary_are_refused():
         checks.check_vocabulary(config, 9)
 
 
+def test_scheduled_sampling_is_a_probability_that_climbs_forward():
+    for share in (0.0, 1.0):
+        checks.check(replace(GOOD, training=TrainingConfig(scheduled_sampling=share)))
+    assert "expected a probability" in refusal(scheduled_sampling=1.5)
+    assert "expected 0 or more" in refusal(scheduled_sampling=-0.5)
+    assert "expected 0 or more" in refusal(scheduled_sampling_steps=-1)
+
+
 def test_a_beam_wider_than_the_vocabulary_is_refused():
     config = replace(GOOD, training=TrainingConfig(eval_beam_size=9))
     checks.check_vocabulary(config, 9)

@@ -13,7 +13,17 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from seq2seq_jax.nn import gru_cells as grus
 from seq2seq_jax.nn import layers
+from seq2seq_jax.nn import normed_cells as normed
+from seq2seq_jax.nn import parallel_cells as parallel
+from seq2seq_jax.nn.gates import (
+    make_init,
+    one_part,
+    project,
+    project_without_bias,
+    two_parts,
+)
 from seq2seq_jax.nn.recurrence import unroll
 from seq2seq_jax.types import Array, Carry, Key, Params
 
@@ -114,46 +124,6 @@ def zones_of(key: Key, rate: float, cell: Cell, shape: tuple[int, ...]) -> Carry
     return tuple(mask == 0.0 for mask in masks if mask is not None)
 
 
-def make_init(gates: int, forget_bias: float = 0.0) -> Callable[..., Params]:
-    """`init` with fused gates: input `[D, G*H]`, recurrent `[H, G*H]`, bias."""
-
-    def init(
-        key: jax.Array, input_size: int, hidden_size: int, inits: layers.Initializers
-    ) -> Params:
-        input_key, recurrent_key = jax.random.split(key)
-        width = gates * hidden_size
-        bias = jnp.zeros(width).at[hidden_size : 2 * hidden_size].add(forget_bias)
-        return {
-            "input": inits.kernel(input_key, (input_size, width)),
-            "recurrent": inits.recurrent(recurrent_key, (hidden_size, width)),
-            "bias": bias,
-        }
-
-    return init
-
-
-def zeros(like: Array, hidden_size: int) -> jax.Array:
-    """`[..., H]` zeros made from data: they vary over devices as the data does."""
-    return jnp.zeros_like(
-        like, shape=(*like.shape[:-1], hidden_size), dtype=jnp.float32
-    )
-
-
-def one_part(like: Array, hidden_size: int) -> Carry:
-    """The carry (h,) of zeros."""
-    return (zeros(like, hidden_size),)
-
-
-def two_parts(like: Array, hidden_size: int) -> Carry:
-    """The carry (c, h) of zeros."""
-    return zeros(like, hidden_size), zeros(like, hidden_size)
-
-
-def project(params: Params, x: Array) -> jax.Array:
-    """x W + b for all gates at once."""
-    return layers.matmul(x, params["input"]) + params["bias"]
-
-
 def rnn_step(
     params: Params, carry: Carry, projected: Array, drop: Array | None = None
 ) -> tuple[Carry, jax.Array]:
@@ -194,66 +164,44 @@ def lstm_step(
     return (c, h), h
 
 
-def gru_init(
-    key: jax.Array, input_size: int, hidden_size: int, inits: layers.Initializers
-) -> Params:
-    """As `make_init(3)`, with the second bias that sits inside the reset."""
-    params = make_init(3)(key, input_size, hidden_size, inits)
-    return params | {"recurrent_bias": jnp.zeros(hidden_size)}
-
-
-def gru_step(
-    params: Params, carry: Carry, projected: Array, drop: Array | None = None
-) -> tuple[Carry, jax.Array]:
-    """GRU with the reset after the recurrent product, as in cuDNN, PyTorch and Flax.
-
-    r = sigma(W_r x + U_r h);  z = sigma(W_z x + U_z h);
-    n = tanh(W x + b + r * (U h + b'));  h_t = z * h_{t-1} + (1 - z) * n.
-
-    >>> cell = CELLS["gru"]
-    >>> params = cell.init(jax.random.key(0), 3, 2, layers.initializers())
-    >>> _, h = run_step(cell, params, cell.initial_carry(jnp.ones(3), 2), jnp.ones(3))
-    >>> h.shape
-    (2,)
-    """
-    (h,) = carry
-    product = layers.matmul(layers.apply_mask(h, drop), params["recurrent"])
-    x_r, x_z, x_n = jnp.split(projected, 3, axis=-1)
-    h_r, h_z, h_n = jnp.split(product, 3, axis=-1)
-    r, z = jax.nn.sigmoid(x_r + h_r), jax.nn.sigmoid(x_z + h_z)
-    n = jnp.tanh(x_n + r * (h_n + params["recurrent_bias"]))
-    h = z * h + (1.0 - z) * n
-    return (h,), h
-
-
-def gru_reset_before_step(
-    params: Params, carry: Carry, projected: Array, drop: Array | None = None
-) -> tuple[Carry, jax.Array]:
-    """GRU with the reset before the recurrent product (Cho et al. 2014, z keeps).
-
-    r = sigma(W_r x + U_r h);  z = sigma(W_z x + U_z h);
-    n = tanh(W x + U (r * h));  h_t = z * h_{t-1} + (1 - z) * n.
-
-    >>> cell = CELLS["gru_reset_before"]
-    >>> params = cell.init(jax.random.key(0), 3, 2, layers.initializers())
-    >>> _, h = run_step(cell, params, cell.initial_carry(jnp.ones(3), 2), jnp.ones(3))
-    >>> h.shape
-    (2,)
-    """
-    (h,) = carry
-    size = h.shape[-1]
-    gate_kernel, kernel = jnp.split(params["recurrent"], [2 * size], axis=-1)
-    seen = layers.apply_mask(h, drop)
-    gates = projected[..., : 2 * size] + layers.matmul(seen, gate_kernel)
-    r, z = jnp.split(jax.nn.sigmoid(gates), 2, axis=-1)
-    n = jnp.tanh(projected[..., 2 * size :] + layers.matmul(r * seen, kernel))
-    h = z * h + (1.0 - z) * n
-    return (h,), h
-
-
 CELLS = {
     "rnn": Cell(make_init(1), one_part, project, rnn_step, 1),
     "lstm": Cell(make_init(4, forget_bias=1.0), two_parts, project, lstm_step, 2),
-    "gru": Cell(gru_init, one_part, project, gru_step, 1),
-    "gru_reset_before": Cell(make_init(3), one_part, project, gru_reset_before_step, 1),
+    "gru": Cell(grus.gru_init, one_part, project, grus.gru_step, 1),
+    "gru_reset_before": Cell(
+        make_init(3), one_part, project, grus.gru_reset_before_step, 1
+    ),
+    "gru_bahdanau": Cell(make_init(3), one_part, project, grus.gru_bahdanau_step, 1),
+    "layer_norm_lstm": Cell(
+        normed.layer_norm_lstm_init,
+        two_parts,
+        project_without_bias,
+        normed.layer_norm_lstm_step,
+        2,
+    ),
+    "rnmt_lstm": Cell(
+        normed.rnmt_lstm_init,
+        two_parts,
+        project_without_bias,
+        normed.rnmt_lstm_step,
+        2,
+    ),
+    "min_gru": Cell(
+        parallel.make_init(2),
+        one_part,
+        project,
+        parallel.make_step(parallel.min_gru_gates),
+        1,
+        whole=parallel.make_whole(parallel.min_gru_gates),
+        recurrent_product=False,
+    ),
+    "min_lstm": Cell(
+        parallel.make_init(3, forget_bias=1.0),
+        one_part,
+        project,
+        parallel.make_step(parallel.min_lstm_gates),
+        1,
+        whole=parallel.make_whole(parallel.min_lstm_gates),
+        recurrent_product=False,
+    ),
 }

@@ -124,12 +124,13 @@ def step(
     memory: AttentionMemory,
     state: DecoderState,
     embedded: Array,
+    noise: Noise | None = None,
 ) -> tuple[DecoderState, jax.Array]:
-    """One step without noise: `embedded [..., E] -> (state, readout [..., R])`."""
+    """One step: `embedded [..., E] -> (state, readout [..., R])`."""
     entry, params = DECODERS[config.decoder], part_feed(params, config)
     projected = inputs(params, config, embedded)
     state, features = entry.advance(
-        params, config, memory, state, projected, no_noise(config)
+        params, config, memory, state, projected, noise or no_noise(config)
     )
     return state, read_out(params, config, features, embedded)
 

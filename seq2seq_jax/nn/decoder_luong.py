@@ -1,4 +1,11 @@
-"""Luong's decoder: attends with the new state, h_t -> a_t -> c_t -> h~_t."""
+"""Luong's decoder: attends with the new state, h_t -> a_t -> c_t -> h~_t.
+
+Its two entries differ in the attentional vector h~_t: the paper's has a tanh, that of
+tensorflow/nmt has none.
+"""
+
+from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +23,8 @@ from seq2seq_jax.nn.stack import (
     unroll_upper,
 )
 from seq2seq_jax.types import Array, AttentionMemory, DecoderState, Params
+
+Vector = Callable[[Params, Array, Array], jax.Array]
 
 
 def init(key: jax.Array, config: ModelConfig, inits: layers.Initializers) -> Params:
@@ -38,10 +47,21 @@ def attentional(params: Params, context: Array, output: Array) -> jax.Array:
     >>> print(f"{vector[0]:.4f}")
     0.7616
     """
-    return jnp.tanh(layers.dense(params, jnp.concatenate([context, output], -1)))
+    return jnp.tanh(linear(params, context, output))
+
+
+def linear(params: Params, context: Array, output: Array) -> jax.Array:
+    """tensorflow/nmt (`AttentionWrapper`'s attention layer): h~_t = W_c [c_t ; h_t].
+
+    >>> params = {"kernel": jnp.array([[1.0], [2.0]])}
+    >>> linear(params, jnp.array([-1.0]), jnp.array([1.0])).tolist()
+    [1.0]
+    """
+    return layers.dense(params, jnp.concatenate([context, output], -1))
 
 
 def advance(
+    vector: Vector,
     params: Params,
     config: ModelConfig,
     memory: AttentionMemory,
@@ -58,11 +78,12 @@ def advance(
         projected = projected + feed_share(params, feed)
     carry, output = run_layers(params, config, state.carry, projected, noise)
     looked, context = look(params, config, memory, output, state.attention)
-    vector = attentional(params["own"], context, output)
-    return DecoderState(carry, vector, looked), vector
+    attended = vector(params["own"], context, output)
+    return DecoderState(carry, attended, looked), attended
 
 
 def unroll(
+    vector: Vector,
     params: Params,
     config: ModelConfig,
     memory: AttentionMemory,
@@ -72,15 +93,20 @@ def unroll(
 ) -> tuple[jax.Array, jax.Array]:
     """Without input feeding only the layers are scans; attention is one product."""
     if config.input_feeding:
-        return scan_steps(advance, params, config, memory, state, projected, noise)
+        step = partial(advance, vector)
+        return scan_steps(step, params, config, memory, state, projected, noise)
     output = unroll_bottom(params, config, state.carry, projected, noise)
     output = unroll_upper(params, config, state.carry, output, noise)
     weights, contexts = look_all(params, config, memory, output)
-    return attentional(params["own"], contexts, output), weights
+    return vector(params["own"], contexts, output), weights
 
 
 def readout(
     params: Params, config: ModelConfig, features: jax.Array, embedded: Array
 ) -> jax.Array:
-    """The attentional vector is what predicts."""
+    """The attentional vector is what predicts.
+
+    >>> readout({}, ModelConfig(), jnp.ones(1), jnp.zeros(1)).tolist()
+    [1.0]
+    """
     return features

@@ -3,7 +3,7 @@
 An entry of `DECODERS` cuts a step in two, so that only what depends on the step before
 runs inside the scan: `advance` (the recurrence), `readout` (from all steps' features at
 once). `nn.decoder` puts the parts together; the entries' functions stand in
-`nn.decoder_luong`, `decoder_bahdanau`, `decoder_cho` and `decoder_gnmt`.
+`nn.decoder_plain`, `decoder_luong`, `decoder_bahdanau`, `decoder_cho`, `decoder_gnmt`.
 """
 
 from collections.abc import Callable
@@ -19,6 +19,7 @@ from seq2seq_jax.nn import (
     decoder_cho,
     decoder_gnmt,
     decoder_luong,
+    decoder_plain,
     layers,
     maxout,
     sizes,
@@ -80,6 +81,19 @@ def no_init(key: jax.Array, config: ModelConfig, inits: layers.Initializers) -> 
     return {}
 
 
+def luong(vector: decoder_luong.Vector) -> Decoder:
+    """An entry that differs in its attentional vector."""
+    return Decoder(
+        init=decoder_luong.init,
+        feeds=only_bottom(decoder_luong.feed_size),
+        readout_size=sizes.decoder_size,
+        start=zero_context(sizes.decoder_size),
+        advance=partial(decoder_luong.advance, vector),
+        readout=decoder_luong.readout,
+        unroll=partial(decoder_luong.unroll, vector),
+    )
+
+
 def bahdanau(advance: Callable[..., tuple[DecoderState, Any]]) -> Decoder:
     """An entry that differs in what its `advance` hands to the maxout readout."""
     return Decoder(
@@ -108,15 +122,18 @@ def gnmt(ground: decoder_gnmt.Ground) -> Decoder:
 
 
 DECODERS = {
-    "luong": Decoder(
-        init=decoder_luong.init,
-        feeds=only_bottom(decoder_luong.feed_size),
+    "plain": Decoder(
+        init=no_init,
+        feeds=only_bottom(lambda config: 0),
         readout_size=sizes.decoder_size,
-        start=zero_context(sizes.decoder_size),
-        advance=decoder_luong.advance,
-        readout=decoder_luong.readout,
-        unroll=decoder_luong.unroll,
+        start=zero_context(sizes.context_size),
+        advance=decoder_plain.advance,
+        readout=decoder_plain.readout,
+        unroll=decoder_plain.unroll,
+        refuse=decoder_plain.refuse,
     ),
+    "luong": luong(decoder_luong.attentional),
+    "luong_linear": luong(decoder_luong.linear),
     "bahdanau": bahdanau(decoder_bahdanau.advance),
     "bahdanau_appendix": bahdanau(decoder_bahdanau.appendix_advance),
     "cho": Decoder(

@@ -19,8 +19,8 @@ class Head(NamedTuple):
         apply: `(params, readout [..., R], table=None) -> outputs`; a `table [V, E]`
             takes the place of the head's own matrix (tied embeddings).
         loss: `(params, readout, targets, mask, label_smoothing, table=None) -> Sums`.
-        sampled_loss: `(params, readout, targets, mask, negatives [k], dtype, table=None)
-            -> Sums`, the target against sampled tokens alone; its params and table are
+        sampled_loss: `(params, readout, targets, mask, negatives [k], dtype,
+            table=None) -> Sums`, the target against sampled tokens alone; its params and table are
             float32, products are `dtype`. None: there is none.
     """
 

@@ -186,12 +186,21 @@ def dropout_mask(key: Key, rate: float, shape: tuple[int, ...]) -> jax.Array | N
     """
     if key is None or rate == 0.0:
         return None
+    kept = random_bits(key, shape) >= jnp.uint32(rate * 2**32)
+    return kept / (1.0 - rate)
+
+
+def random_bits(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """uint32 for each place, numbered from its row's first: see `dropout_mask`."""
     first, second = jnp.moveaxis(seeds(key)[..., None], -2, 0)
     own = shape[first.ndim - 1 :]
     place = jnp.arange(math.prod(own), dtype=jnp.uint32) * jnp.uint32(GOLDEN)
-    bits = mix(mix(place + first) ^ second)
-    kept = bits >= jnp.uint32(rate * 2**32)
-    return kept.reshape(shape) / (1.0 - rate)
+    return mix(mix(place + first) ^ second).reshape(shape)
+
+
+def coins(key: Any, share: Array | float, shape: tuple[int, ...]) -> jax.Array:
+    """True in a share of the places, all of them where it is 1; it may be traced."""
+    return (random_bits(key, shape) >> 8) < jnp.asarray(share) * 2.0**24
 
 
 def dropout(key: Key, rate: float, x: jax.Array) -> jax.Array:

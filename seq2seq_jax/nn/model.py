@@ -8,10 +8,12 @@ import jax
 import jax.numpy as jnp
 
 from seq2seq_jax.config import ModelConfig
-from seq2seq_jax.nn import decoder, layers
+from seq2seq_jax.nn import decoder, feedback, layers
 from seq2seq_jax.nn.encoder import ENCODERS
 from seq2seq_jax.nn.frontends import FRONTENDS
 from seq2seq_jax.nn.heads import HEADS
+from seq2seq_jax.nn.recurrence import to_time_major
+from seq2seq_jax.nn.stack import Noise
 from seq2seq_jax.types import (
     Array,
     AttentionMemory,
@@ -99,12 +101,23 @@ def tied_table(params: Params, config: ModelConfig) -> Array | None:
 
 
 def run(
-    params: Params, config: ModelConfig, batch: Batch, key: Key = None
+    params: Params,
+    config: ModelConfig,
+    batch: Batch,
+    key: Key = None,
+    own: Array | None = None,
 ) -> tuple[jax.Array, jax.Array]:
-    """Teacher-forced `(readouts [B, T, R], attention weights [B, T, S])`."""
-    keys = layers.split_key(key, 4)
+    """Teacher-forced `(readouts [B, T, R], attention weights [B, T, S])`.
+
+    With a key, `own` is the probability that the decoder reads what it has said itself
+    in place of the true last token.
+    """
+    keys = layers.split_key(key, 5)
     encoded = encode(params, config, batch.source, batch.source_mask, keys[0])
     memory, state = start(params, config, encoded)
+    if own is not None and key is not None:
+        read = own_inputs(params, config, memory, state, batch.target_in, keys, own)
+        batch = batch.replace(target_in=read)  # type: ignore[attr-defined]
     # Before the cast: a frequent token's gradient would saturate a bfloat16 sum.
     embedded = FRONTEND.apply(params["target"], batch.target_in)
     params = layers.cast_kernels(params, config.dtype)
@@ -113,6 +126,44 @@ def run(
         params["decoder"], config, memory, state, embedded, keys[2]
     )
     return layers.dropout(keys[3], config.output_dropout, readout), weights
+
+
+def own_inputs(
+    params: Params,
+    config: ModelConfig,
+    memory: AttentionMemory,
+    state: DecoderState,
+    gold: Array,
+    keys: tuple[Key, ...],
+    own: Array,
+) -> jax.Array:
+    """The decoder's inputs `[B, T]` where it reads its own with probability `own`.
+
+    A pass of its own, before the one that learns: it has the same noise, so what it
+    says is what that one would say, and no gradient, as in Bengio et al. 2015. The
+    second pass is then teacher forcing as ever, on other inputs.
+    """
+    params, memory, state = jax.lax.stop_gradient((params, memory, state))
+    cast, shape = layers.cast_kernels(params, config.dtype), gold.shape
+    noise = decoder.make_noise(keys[2], config, gold, shape[-1:])
+    sizes = (*shape, config.embedding_size), (*shape, decoder.readout_size(config))
+    ends = (
+        layers.dropout_mask(keys[1], config.dropout, sizes[0]),
+        layers.dropout_mask(keys[3], config.output_dropout, sizes[1]),
+    )
+
+    def step(state: DecoderState, tokens: jax.Array, here: tuple) -> tuple:
+        (first, last), inputs, zones = here
+        embedded = layers.apply_mask(FRONTEND.apply(params["target"], tokens), first)
+        noisy = Noise(inputs, noise.recurrent, zones)
+        state, readout = decoder.step(
+            cast["decoder"], config, memory, state, embedded, noisy
+        )
+        return state, logits(cast, config, layers.apply_mask(readout, last))
+
+    each = to_time_major((ends, noise.inputs, noise.zones))
+    coins = layers.coins(keys[4], own, shape)
+    return feedback.own_inputs(step, state, gold, coins, each)
 
 
 def apply(
@@ -131,16 +182,17 @@ def loss(
     key: Key = None,
     *,
     negatives: Array | None = None,
+    own: Array | None = None,
 ) -> Sums:
     """Sums over the batch's real target tokens; divide by `weight` for means.
 
     `negatives [k]`: ids from `candidates.draw`, the target's rivals in a sampled
-    softmax; None: the whole vocabulary.
+    softmax; None: the whole vocabulary. `own`: as in `run`.
     """
-    readout, _ = run(params, config, batch, key)
-    if negatives is not None:
-        said, real, table = batch.target_out, batch.target_mask, tied_table(params, config)
-        args = params["head"], readout, said, real, negatives, config.dtype, table
+    readout, _ = run(params, config, batch, key, own)
+    if negatives is not None and HEAD.sampled_loss is not None:
+        said, table = (batch.target_out, batch.target_mask), tied_table(params, config)
+        args = params["head"], readout, *said, negatives, config.dtype, table
         return HEAD.sampled_loss(*args)
     params = layers.cast_kernels(params, config.dtype)
     return HEAD.loss(

@@ -28,6 +28,7 @@ from seq2seq_jax.training.damage import (
 from seq2seq_jax.types import Params, TrainState
 
 BOOKKEEPING, METRICS = "bookkeeping", "metrics"
+AVERAGED = "averaged"  # in the bookkeeping of a mean: the steps that it is of
 Tree = Any
 
 # Orbax logs the traceback of every failure before it raises it; what is raised is
@@ -89,8 +90,26 @@ class Checkpoints:
         Raises:
             InputError: this save or the one before it could not be written.
         """
-        self.wait()
         items = {"params": state.params, "training": _without_params(state)}
+        self._write(step, items, bookkeeping, metrics)
+
+    def save_average(self, step: int, params: Params, steps: list[int]) -> None:
+        """Write the mean of some steps' parameters, whole at return; for inference.
+
+        Raises:
+            InputError: it could not be written.
+        """
+        self._write(step, {"params": params}, {AVERAGED: steps}, None)
+        self.wait()
+
+    def _write(
+        self,
+        step: int,
+        items: dict[str, Tree],
+        bookkeeping: dict[str, Any],
+        metrics: dict[str, float] | None,
+    ) -> None:
+        self.wait()
         if metrics is not None:
             worst = {"score": -sys.float_info.max}
             finite = {name: x for name, x in metrics.items() if math.isfinite(x)}
@@ -174,7 +193,7 @@ class Checkpoints:
         if which == "latest":
             return steps[::-1]
         if which == "best":
-            return sorted(steps, key=lambda step: (self._score(step), step))[::-1]
+            return sorted(steps, key=lambda step: (self.score(step), step))[::-1]
         if not str(which).isdecimal():
             raise InputError(f"checkpoint {which!r}: expected best, latest or a step")
         if int(which) not in steps:
@@ -184,8 +203,8 @@ class Checkpoints:
             )
         return [int(which)]
 
-    def _score(self, step: int) -> float:
-        """A checkpoint's score; below all others where it has none to be read."""
+    def score(self, step: int) -> float:
+        """A checkpoint's score, the higher the better; -inf where it has none."""
         try:
             metrics = _read_metadata(self.directory / str(step))[1].get(METRICS)
         except DamagedError:
@@ -256,6 +275,11 @@ def _load(path: Path, likes: dict[str, Tree]) -> tuple[dict[str, Tree], dict[str
         InputError: all can be read, but shapes or names are not those of `likes`.
     """
     stored, notes = _read_metadata(path)
+    if "training" in likes and AVERAGED in notes[BOOKKEEPING]:
+        raise InputError(
+            f"checkpoint {path} is a mean of others, for inference alone: train in the "
+            f"workdir that it was made from"
+        )
     wrong = [difference(stored.get(name), like) for name, like in likes.items()]
     # What stands there is read whole before it is called another model's: cut files can
     # make names vanish too.

@@ -25,6 +25,11 @@ def check(config: Config) -> None:
     choose(["loss", *METRICS], training.metric, "training.metric")
     choose(NORMALIZERS, training.normalize, "training.normalize")
     check_sampled_softmax(config)
+    if training.scheduled_sampling > 1:
+        raise InputError(
+            f"training.scheduled_sampling is {training.scheduled_sampling}, expected a "
+            f"probability, at most 1"
+        )
 
 
 def check_source(config: Config) -> None:

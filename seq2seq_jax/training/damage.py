@@ -6,12 +6,18 @@ import logging
 import re
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 
 Tree = Any
+
+# A failed load abandons coroutines; asyncio logs the traceback of each when it is
+# collected, which may be long after the failure was told.
+logging.getLogger("asyncio").addFilter(
+    lambda record: "orbax" not in record.getMessage()
+)
 
 
 class DamagedError(Exception):
@@ -62,6 +68,19 @@ def reason(error: BaseException) -> str:
     return f"{kind}{line[:200]}"
 
 
+def past_closed_loops(hook: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A hook for errors that nothing catches, without those of closed event loops.
+
+    Threads of a failed load still call its loop, at any time after it was closed.
+    """
+
+    def quieter(unraisable: Any) -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            hook(unraisable)
+
+    return quieter
+
+
 @contextlib.contextmanager
 def quiet_failures() -> Iterator[None]:
     """Silence what Orbax's abandoned coroutines print when a load fails."""
@@ -75,6 +94,7 @@ def quiet_failures() -> Iterator[None]:
                 yield
             except DamagedError:
                 gc.collect()
+                hook = past_closed_loops(hook)
                 raise
     finally:
         sys.unraisablehook, logger.disabled = hook, disabled

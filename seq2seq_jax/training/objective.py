@@ -2,10 +2,28 @@
 
 from typing import Any
 
-from seq2seq_jax.config import Config
+import jax
+import jax.numpy as jnp
+
+from seq2seq_jax.config import Config, TrainingConfig
 from seq2seq_jax.nn import candidates, model
 from seq2seq_jax.training.step import LossFn, Update
-from seq2seq_jax.types import Batch, Params, Sums
+from seq2seq_jax.types import Array, Batch, Params, Sums
+
+
+def own_share(config: TrainingConfig, step: Array | int) -> jax.Array:
+    """The probability that the decoder reads its own last token after `step` updates.
+
+    Bengio et al. 2015, section 2.4, linear decay of the true token's probability, here
+    from 1 to 1 - `scheduled_sampling` over `scheduled_sampling_steps` updates.
+
+    >>> half = TrainingConfig(scheduled_sampling=0.5, scheduled_sampling_steps=10)
+    >>> [float(own_share(half, step)) for step in (0, 5, 10, 99)]
+    [0.0, 0.25, 0.5, 0.5]
+    """
+    climb = config.scheduled_sampling_steps
+    done = jnp.minimum(jnp.asarray(step, jnp.float32) / climb, 1.0) if climb else 1.0
+    return jnp.asarray(config.scheduled_sampling * done, jnp.float32)
 
 
 def objective(config: Config, vocabulary: int) -> LossFn:
@@ -24,9 +42,18 @@ def objective(config: Config, vocabulary: int) -> LossFn:
             negatives = candidates.draw(
                 update.key, vocabulary, training.sampled_softmax
             )
+        own = None
+        if training.scheduled_sampling and update is not None:
+            own = own_share(training, update.step)
         smoothing = training.label_smoothing
         return model.loss(
-            params, config.model, batch, smoothing, keys, negatives=negatives
+            params,
+            config.model,
+            batch,
+            smoothing,
+            keys,
+            negatives=negatives,
+            own=own,
         )
 
     return loss
