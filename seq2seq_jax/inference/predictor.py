@@ -4,6 +4,7 @@ import json
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
@@ -36,6 +37,16 @@ class Item(NamedTuple):
 
     source: list[int]
     target: list[int]
+
+
+class Search(NamedTuple):
+    """The options of one call of `translate` that decide each batch."""
+
+    beam_size: int
+    n_best: int
+    length_penalty: float
+    max_output_length: int | None
+    alignments: bool
 
 
 def warn_user(message: str) -> None:
@@ -162,23 +173,9 @@ class Predictor:
         self.check_search(beam_size, n_best, max_output_length)
         alignments = alignments and self.config.attention != "none"
 
-        def begin(items: list[Item], group: Group) -> Hypotheses:
-            lengths = [len(item.source) for item in items]
-            limits = [self.limit(n, max_output_length) for n in lengths]
-            unused = [0] * (group.rows - len(items))
-            return programs.decode(
-                self.params,
-                programs.pad([i.source for i in items], group.rows, group.length),
-                np.array(lengths + unused, np.int32),
-                np.array(limits + unused, np.int32),
-                np.float32(length_penalty),
-                config=self.config,
-                beam_size=beam_size,
-                n_best=n_best,
-                max_length=self.limit(group.length, max_output_length),
-                alignments=alignments,
-            )
-
+        search = Search(
+            beam_size, n_best, length_penalty, max_output_length, alignments
+        )
         items = self.items((text, "") for text in texts)
         return batching.process(
             (item if len(item.source) > 1 else None for item in items),
@@ -186,7 +183,7 @@ class Predictor:
             length_of=lambda item: len(item.source),
             edges=batching.length_edges(self.max_length),
             rows_of=lambda n: max(1, min(TOKENS // n, HYPOTHESES // beam_size)),
-            begin=begin,
+            begin=partial(self.begin_search, search),
             finish=self.read_hypotheses,
             blank=[results.nothing(alignments)],
         )
@@ -269,6 +266,26 @@ class Predictor:
             raise InputError(
                 f"max_output_length is {max_output_length}, expected 1 or more"
             )
+
+    def begin_search(
+        self, search: Search, items: list[Item], group: Group
+    ) -> Hypotheses:
+        """Start on a batch of `translate`, without waiting for it."""
+        lengths = [len(item.source) for item in items]
+        limits = [self.limit(n, search.max_output_length) for n in lengths]
+        unused = [0] * (group.rows - len(items))
+        return programs.decode(
+            self.params,
+            programs.pad([i.source for i in items], group.rows, group.length),
+            np.array(lengths + unused, np.int32),
+            np.array(limits + unused, np.int32),
+            np.float32(search.length_penalty),
+            config=self.config,
+            beam_size=search.beam_size,
+            n_best=search.n_best,
+            max_length=self.limit(group.length, search.max_output_length),
+            alignments=search.alignments,
+        )
 
     def read_hypotheses(
         self, items: list[Item], found: Hypotheses
