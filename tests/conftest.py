@@ -1,4 +1,4 @@
-"""One cache of compiled programs for all tests, and a tiny corpus to train on."""
+"""One cache of compiled programs for all tests, and what several files train on."""
 
 import os
 import random
@@ -12,6 +12,9 @@ CACHE = Path(__file__).resolve().parent.parent / ".pytest_cache" / "xla"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
+# Before their first import: their failures show values, as those of the tests do.
+pytest.register_assert_rewrite("pairs")
 
 from seq2seq_jax.config import (  # noqa: E402
     Config,
@@ -70,3 +73,13 @@ def tiny(corpus: Path) -> Callable[..., Config]:
         return Config(data, model, TrainingConfig(**values | training))  # type: ignore[arg-type]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def ready(tmp_path_factory: pytest.TempPathFactory) -> tuple:
+    """A config, its workdir and what is prepared there."""
+    import pairs  # Grain is slow to load
+
+    folder = tmp_path_factory.mktemp("data")
+    config = pairs.make_config(folder)
+    return config, folder / "run", pairs.prepare(config, folder / "run", pairs.ignore)
