@@ -14,7 +14,7 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 # Before their first import: their failures show values, as those of the tests do.
-pytest.register_assert_rewrite("pairs")
+pytest.register_assert_rewrite("pairs", "runs")
 
 from seq2seq_jax.config import (  # noqa: E402
     Config,
@@ -83,3 +83,14 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> tuple:
     folder = tmp_path_factory.mktemp("data")
     config = pairs.make_config(folder)
     return config, folder / "run", pairs.prepare(config, folder / "run", pairs.ignore)
+
+
+@pytest.fixture(scope="session")
+def whole(
+    tiny: Callable[..., Config], tmp_path_factory: pytest.TempPathFactory
+) -> tuple:
+    """A run of 12 steps, never interrupted: config, workdir, report, lines."""
+    import runs  # Orbax is slow to load
+
+    config, workdir = tiny(), tmp_path_factory.mktemp("whole") / "run"
+    return config, workdir, *runs.train(config, workdir)
