@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +15,9 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 # Before their first import: their failures show values, as those of the tests do.
-pytest.register_assert_rewrite("pairs", "runs")
+pytest.register_assert_rewrite("command_line", "pairs", "runs")
+
+import command_line  # noqa: E402
 
 from seq2seq_jax.config import (  # noqa: E402
     Config,
@@ -94,3 +97,30 @@ def whole(
 
     config, workdir = tiny(), tmp_path_factory.mktemp("whole") / "run"
     return config, workdir, *runs.train(config, workdir)
+
+
+@pytest.fixture(scope="session")
+def capitals(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of words and their letters in capitals, and `in.txt` to translate."""
+    folder = tmp_path_factory.mktemp("cli")
+    command_line.write_capitals(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def training_arguments(capitals: Path) -> list:
+    """Arguments of `train.py` for a model that learns the capitals in seconds."""
+    return command_line.training_arguments(capitals)
+
+
+@pytest.fixture(scope="session")
+def trained(capitals: Path, training_arguments: list) -> Path:
+    """What that training left, moved elsewhere; its data cache is deleted."""
+    command_line.succeed(*training_arguments)
+    again = command_line.run(*training_arguments)
+    assert "already done" in again.stderr.decode()
+    moved = capitals / "moved"
+    shutil.copytree(capitals / "run", moved)
+    shutil.rmtree(capitals / "run" / "tokenizers")
+    shutil.rmtree(moved / "data")
+    return moved
