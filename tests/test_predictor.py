@@ -85,7 +85,7 @@ def test_scores_and_alignments_are_those_of_the_output_as_a_target(
         TINY, decoder=decoder, attention=attention, decoder_hidden_size=16, cell="gru"
     )
     model_ = predictor(config)
-    lines = texts(8)
+    lines = texts(24)
     alpha, seen = 0.6, 0
     found = model_.translate(
         lines, beam_size=beam_size, n_best=beam_size, length_penalty=alpha
