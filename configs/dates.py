@@ -2,8 +2,9 @@
 
     python train.py configs/dates.py --workdir runs/dates
 
-Measured on the test split of English dates: 99.4 % exact match, greedy, seed 1, after
-3.6 minutes of training on 2 busy CPU cores (2026-11-23).
+Measured on the test split of English dates: 99.98 ± 0.03 % exact match, greedy, over
+seeds 1 to 3, after 2.5 to 4 minutes of training on 2 CPU cores that two other programs
+were using as well (2026-11-24).
 """
 
 from seq2seq_jax.config import Config, DataConfig, ModelConfig, TrainingConfig
@@ -19,15 +20,17 @@ def get_config() -> Config:
             max_length=60,
             buckets=3,
         ),
-        model=ModelConfig(hidden_size=128, embedding_size=64, dropout=0.1),
+        model=ModelConfig(
+            hidden_size=128, embedding_size=64, attention="additive", dropout=0.1
+        ),
         training=TrainingConfig(
-            steps=1100,
+            steps=1600,
             batch_tokens=2048,
             learning_rate=3e-3,
             schedule="cosine",
             warmup_steps=100,
             label_smoothing=0.0,
             metric="exact_match",
-            eval_every=275,
+            eval_every=400,
         ),
     )

@@ -8,8 +8,9 @@
         --data.train_tsv train.tsv --data.dev_tsv dev.tsv \\
         --data.source_tokenizer char --data.target_tokenizer word
 
-Measured on SIGMORPHON 2020 French pronunciation, 450 test words: 7.6 % wrong, with the
-flags in the README, beam 5, seed 1, 2 busy CPU cores (2026-11-23).
+Measured with the flags in the README, beam 5, on 2 busy CPU cores (2026-11-24):
+SIGMORPHON 2020 French pronunciation, 450 test words: 7.1 ± 0.7 % wrong, over seeds 1 to
+3; Multi30k English to German, test 2016, lowercased: 37.1 BLEU, seed 1.
 """
 
 from seq2seq_jax.config import Config

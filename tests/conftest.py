@@ -1,7 +1,8 @@
-"""One cache of compiled programs for all tests, and a tiny corpus to train on."""
+"""One cache of compiled programs for all tests, and what several files train on."""
 
 import os
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,11 @@ CACHE = Path(__file__).resolve().parent.parent / ".pytest_cache" / "xla"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
+# Before their first import: their failures show values, as those of the tests do.
+pytest.register_assert_rewrite("command_line", "pairs", "runs")
+
+import command_line  # noqa: E402
 
 from seq2seq_jax.config import (  # noqa: E402
     Config,
@@ -70,3 +76,51 @@ def tiny(corpus: Path) -> Callable[..., Config]:
         return Config(data, model, TrainingConfig(**values | training))  # type: ignore[arg-type]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def ready(tmp_path_factory: pytest.TempPathFactory) -> tuple:
+    """A config, its workdir and what is prepared there."""
+    import pairs  # Grain is slow to load
+
+    folder = tmp_path_factory.mktemp("data")
+    config = pairs.make_config(folder)
+    return config, folder / "run", pairs.prepare(config, folder / "run", pairs.ignore)
+
+
+@pytest.fixture(scope="session")
+def whole(
+    tiny: Callable[..., Config], tmp_path_factory: pytest.TempPathFactory
+) -> tuple:
+    """A run of 12 steps, never interrupted: config, workdir, report, lines."""
+    import runs  # Orbax is slow to load
+
+    config, workdir = tiny(), tmp_path_factory.mktemp("whole") / "run"
+    return config, workdir, *runs.train(config, workdir)
+
+
+@pytest.fixture(scope="session")
+def capitals(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of words and their letters in capitals, and `in.txt` to translate."""
+    folder = tmp_path_factory.mktemp("cli")
+    command_line.write_capitals(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def training_arguments(capitals: Path) -> list:
+    """Arguments of `train.py` for a model that learns the capitals in seconds."""
+    return command_line.training_arguments(capitals)
+
+
+@pytest.fixture(scope="session")
+def trained(capitals: Path, training_arguments: list) -> Path:
+    """What that training left, moved elsewhere; its data cache is deleted."""
+    command_line.succeed(*training_arguments)
+    again = command_line.run(*training_arguments)
+    assert "already done" in again.stderr.decode()
+    moved = capitals / "moved"
+    shutil.copytree(capitals / "run", moved)
+    shutil.rmtree(capitals / "run" / "tokenizers")
+    shutil.rmtree(moved / "data")
+    return moved

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from small import (
-    SWEEP,
     TARGET_VOCAB,
     assert_close,
     make_batch,
@@ -17,6 +16,7 @@ from small import (
     quick_jit,
     row_keys,
 )
+from sweeps import SWEEP
 
 from seq2seq_jax.nn import candidates, model
 from seq2seq_jax.nn.losses import linear_cross_entropy

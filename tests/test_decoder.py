@@ -8,21 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from small import (
-    DECODER_SWEEP,
-    NOISY,
-    RECURRENT_SWEEP,
-    SWEEP,
-    TINY,
     assert_close,
     everything,
     forward,
     make_batch,
-    name,
     params_of,
     quick_jit,
     real,
     row_keys,
 )
+from sweeps import DECODER_SWEEP, NOISY, RECURRENT_SWEEP, SWEEP, TINY, name
 
 from seq2seq_jax.nn import decoder, model
 from seq2seq_jax.nn.alignments import ALIGNMENTS

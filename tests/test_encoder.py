@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
-from small import TINY, assert_close, quick_jit, row_keys
+from small import assert_close, quick_jit, row_keys
+from sweeps import TINY
 
 from seq2seq_jax.nn import bridges, encoder, layers
 from seq2seq_jax.nn.cells import CELLS

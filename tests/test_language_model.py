@@ -7,7 +7,8 @@ import jax
 import numpy as np
 import pytest
 from command_line import refusal, succeed
-from small import TINY, everything, make_batch, params_of
+from small import everything, make_batch, params_of
+from sweeps import TINY
 
 from seq2seq_jax.config import Config, DataConfig
 from seq2seq_jax.errors import InputError

@@ -6,6 +6,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from seq2seq_jax.config import DataConfig
 from seq2seq_jax.data.corpus import Corpus, CorpusWriter, open_corpus, stale
 from seq2seq_jax.data.sources import Pairs
@@ -115,7 +117,7 @@ def describe(name: str, split: str, corpus: Corpus, max_length: int) -> str:
         lengths, tokens = corpus.lengths[:, column], counts[f"{side}_tokens"]
         parts.append(
             f"{side} {tokens:,} tokens (mean {lengths.mean():.1f}, longest "
-            f"{lengths.max()}, UNK {counts[f'{side}_unk'] / tokens:.2%})"
+            f"{np.max(lengths)}, UNK {counts[f'{side}_unk'] / tokens:.2%})"
         )
     for fate in ("dropped", "truncated"):
         if counts[fate]:

@@ -20,8 +20,8 @@ class Head(NamedTuple):
             takes the place of the head's own matrix (tied embeddings).
         loss: `(params, readout, targets, mask, label_smoothing, table=None) -> Sums`.
         sampled_loss: `(params, readout, targets, mask, negatives [k], dtype,
-            table=None) -> Sums`, the target against sampled tokens alone; its params and table are
-            float32, products are `dtype`. None: there is none.
+            table=None) -> Sums`, the target against sampled tokens alone; its params
+            and table are float32, products are `dtype`. None: there is none.
     """
 
     init: Callable[..., Params]

@@ -163,7 +163,7 @@ def recurrence_forward(
 
 
 def recurrence_backward(reverse: bool, saved: tuple, slope: jax.Array) -> tuple:
-    """g_t = dL/dh_t + keep_{t+1} * g_{t+1} is dL/dnew_t, and g_t * h_{t-1} dL/dkeep_t."""
+    """g_t = dL/dh_t + keep_{t+1} * g_{t+1} is dL/dnew_t; g_t * h_{t-1}, dL/dkeep_t."""
     keep, first, h = saved
     first = first[..., None, :]
     if reverse:

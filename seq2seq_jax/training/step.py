@@ -185,9 +185,11 @@ def train_step(
     params = lax.pcast(state.params, AXIS, to="varying")
     keys = row_keys(state.key, state.step, rows)
     update = shared_by_rows(state)
-    sums, grads = _accumulated(
-        lambda *args: loss(*args, update), params, batch, keys, accumulate
-    )
+
+    def own_loss(params: Params, batch: Batch, keys: Array) -> Sums:
+        return loss(params, batch, keys, update)
+
+    sums, grads = _accumulated(own_loss, params, batch, keys, accumulate)
     local = sums, grads, _counts(batch), NORMALIZERS[normalize](sums, batch)
     sums, grads, counts, count = lax.psum(local, AXIS)
     grads = jax.tree.map(lambda grad: grad / jnp.maximum(count, 1), grads)

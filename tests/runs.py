@@ -1,0 +1,99 @@
+"""Whole trainings in this process, stopped at will, and what they leave compared."""
+
+import json
+import os
+import warnings
+
+import jax
+import numpy as np
+
+from seq2seq_jax.training import loop
+from seq2seq_jax.training.reporting import TIMING, Reporter
+
+# Updates that change no loss that float32 can tell: every evaluation waits.
+STANDING_STILL = {
+    "optimizer": "sgd",
+    "learning_rate": 1e-12,
+    "schedule": "plateau",
+    "warmup_steps": 0,
+    "plateau_patience": 2,
+    "eval_every": 2,
+    "log_every": 1,
+    "buckets": 1,
+}
+
+
+def train(config, workdir):
+    """Train; returns the report and all that was told."""
+    lines = []
+    return loop.train(config, workdir, log=lines.append), lines
+
+
+def metrics(workdir):
+    """The lines of the metrics file without what the clock decides."""
+    lines = (workdir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    return [
+        {name: x for name, x in json.loads(line).items() if name not in TIMING}
+        for line in lines
+    ]
+
+
+def at_step(monkeypatch, number, act):
+    """Call `act` when the loop has dispatched a step, once."""
+    done = []
+    advance = Reporter.advance
+
+    def hook(self, step):
+        advance(self, step)
+        if step == number and not done:
+            done.append(step)
+            act()
+
+    monkeypatch.setattr(Reporter, "advance", hook)
+
+
+def assert_same_end(one, other, step):
+    (ours, our_notes), (theirs, their_notes) = arrays(one, step), arrays(other, step)
+    assert jax.tree.structure(ours) == jax.tree.structure(theirs)
+    jax.tree.map(np.testing.assert_array_equal, ours, theirs)
+    assert our_notes == their_notes
+    assert metrics(one) == metrics(other)
+    assert points(one) == points(other) != {}
+
+
+def arrays(workdir, step):
+    """All arrays of a checkpoint, and the JSON beside them but for the clock's."""
+    from orbax.checkpoint import v1 as ocp
+
+    path = workdir / "checkpoints" / str(step)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # loading to no given place is fine here
+        loaded = ocp.load_checkpointables(path, {"params": None, "training": None})
+    notes = dict(ocp.checkpointables_metadata(path).custom_metadata)
+    notes["bookkeeping"]["window"].pop("seconds", None)
+    loaded["training"]["key"] = jax.random.key_data(loaded["training"]["key"])
+    return loaded, notes
+
+
+def points(workdir):
+    """The points of TensorBoard's curves as it shows them, resumed runs joined."""
+    from tensorboardX.proto import event_pb2
+
+    kept = {}
+    for path in sorted((workdir / "tensorboard").iterdir(), key=os.path.getmtime):
+        for event in read_events(path, event_pb2.Event):
+            if event.WhichOneof("what") == "session_log":
+                kept = {key: x for key, x in kept.items() if key[0] < event.step}
+            for value in event.summary.value:
+                if value.tag.split("/")[1] not in TIMING:
+                    kept[event.step, value.tag] = value.simple_value
+    return kept
+
+
+def read_events(path, kind):
+    """Length, its checksum, the event, its checksum; again and again."""
+    data = path.read_bytes()
+    while data:
+        size = int.from_bytes(data[:8], "little")
+        yield kind.FromString(data[12 : 12 + size])
+        data = data[16 + size :]
