@@ -1,0 +1,117 @@
+"""Run by test_ways in a process of its own with 8 host devices; prints JSON.
+
+All that papers do in training alone, at once: loss over sentences, sampled softmax,
+scheduled sampling, a second optimiser; dropout on, rows that no number of devices
+divides.
+"""
+
+import json
+import os
+import sys
+from functools import partial
+
+os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
+
+import jax
+import numpy as np
+from several_devices import batch, flat
+
+from seq2seq_jax.config import Config, ModelConfig, TrainingConfig
+from seq2seq_jax.nn import model
+from seq2seq_jax.training import optimizer, parallel, step
+from seq2seq_jax.training.objective import objective
+
+STEPS, VOCAB = 12, 11
+CONFIG = Config(
+    model=ModelConfig(
+        cell="gru",
+        hidden_size=6,
+        embedding_size=5,
+        bidirectional=False,
+        input_feeding=False,
+        dropout=0.3,
+    ),
+    training=TrainingConfig(
+        optimizer="sgd",  # which hides no scale
+        learning_rate=0.5,
+        schedule="constant",
+        warmup_steps=0,
+        sgd_from=8,
+        sgd_learning_rate=0.1,
+        normalize="sentences",
+        clip_norm=None,
+        label_smoothing=0.0,
+        sampled_softmax=4,
+        scheduled_sampling=0.8,
+        scheduled_sampling_steps=6,
+    ),
+)
+TX = optimizer.make(CONFIG.training)
+
+
+def begin(devices: parallel.Devices):
+    """The state before the first step."""
+    params = model.init_params(jax.random.key(0), CONFIG.model, VOCAB, VOCAB)
+    return parallel.place(step.init_state(jax.random.key(1), params, TX), devices)
+
+
+def body(accumulate: int):
+    """One update on a device's share."""
+    return partial(
+        step.train_step,
+        objective(CONFIG, VOCAB),
+        TX,
+        accumulate=accumulate,
+        normalize=CONFIG.training.normalize,
+    )
+
+
+def by_pmap(devices: parallel.Devices, accumulate: int):
+    """As the loop does it."""
+    return parallel.mapped_train_step(body(accumulate), devices)
+
+
+def by_shard_map(devices: parallel.Devices, accumulate: int):
+    """The same body under `jit(shard_map)`, with its own bookkeeping of variance."""
+    mesh = jax.sharding.Mesh(np.array(devices.devices), (step.AXIS,))
+    spec = jax.sharding.PartitionSpec
+    run = jax.jit(
+        jax.shard_map(
+            body(accumulate),
+            mesh=mesh,
+            in_specs=(spec(), spec(step.AXIS), spec(step.AXIS)),
+            out_specs=spec(),
+        )
+    )
+
+    def call(state, cut, rows):
+        whole = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), (cut, rows))
+        return jax.block_until_ready(run(state, *whole))
+
+    return call
+
+
+def train(count: int, mapped=by_pmap, accumulate: int = 1):
+    """Train on the first devices: mean losses and the last parameters."""
+    devices = parallel.local(jax.local_devices()[:count])
+    run, state, losses = mapped(devices, accumulate), begin(devices), []
+    for number in range(STEPS):
+        cut = parallel.shard_batch(batch(number), count, accumulate)
+        state, metrics = run(state, *cut)
+        losses.append(float(metrics["loss"] / metrics["weight"]))
+    return {"losses": losses, "params": flat(state)}
+
+
+def main() -> None:
+    """Train on 1, on 8, on 2 with 3 pieces each, and on 4 under shard_map."""
+    results = {
+        "1": train(1),
+        "8": train(8),
+        "2x3": train(2, accumulate=3),
+        "4 by shard_map": train(4, by_shard_map, accumulate=2),
+    }
+    json.dump(results, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""All that happens in training alone gives the same numbers on any devices."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from seq2seq_jax.training import loop
+from seq2seq_jax.training.checkpoints import Checkpoints
+
+TESTS = Path(__file__).resolve().parent
+
+
+@pytest.fixture(scope="module")
+def runs():
+    done = subprocess.run(
+        [sys.executable, str(TESTS / "several_ways.py")],
+        env=os.environ
+        | {"PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TESTS)])},
+        capture_output=True,
+        text=True,
+        timeout=1800,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("other", ["8", "2x3", "4 by shard_map"])
+@pytest.mark.parametrize("values", ["losses", "params"])
+def test_other_devices_and_pieces_give_the_numbers_of_one(runs, other, values):
+    np.testing.assert_allclose(
+        runs[other][values], runs["1"][values], rtol=0, atol=1e-5
+    )
+
+
+@pytest.mark.slow
+def test_it_learns(runs):
+    losses = runs["1"]["losses"]
+    assert np.isfinite(losses).all() and np.mean(losses[-3:]) < np.mean(losses[:3])
+
+
+def test_a_resumed_run_ends_as_one_never_interrupted(tiny, tmp_path):
+    """With a switch of optimisers and a climbing share on either side of the break."""
+    ways = {
+        "batch_size": 16,
+        "normalize": "sentences",
+        "schedule": "constant",
+        "label_smoothing": 0.0,
+        "sampled_softmax": 4,
+        "scheduled_sampling": 1.0,
+        "scheduled_sampling_steps": 9,
+        "sgd_from": 8,
+        "eval_every": 3,
+    }
+    ends = []
+    for folder, lengths in {"whole": (12,), "twice": (6, 12)}.items():
+        for steps in lengths:
+            config = tiny(steps=steps, **ways)
+            loop.train(config, tmp_path / folder, log=lambda line: None)
+        checkpoints = Checkpoints(tmp_path / folder / "checkpoints")
+        ends.append(checkpoints.restore_params("latest"))
+    jax.tree.map(np.testing.assert_array_equal, *ends)
