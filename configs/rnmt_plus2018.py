@@ -13,8 +13,8 @@ measured in docs/papers.md.
 
 Deviations of the full size: SentencePiece BPE in place of the wordpiece model; no L2
 penalty; dropout falls on the layers' inputs and on the readout, not on the attention's
-weights; the first states come from the encoder. The schedule counts `batch_size` / 128
-replicas. Of `small`: two and three layers.
+weights; the first states come from the encoder. The 4,096
+pairs of a batch are taken for 32 replicas of 128 each, which the schedule counts. Of `small`: two and three layers.
 """
 
 from seq2seq_jax.config import Config, DataConfig, ModelConfig, TrainingConfig
@@ -57,13 +57,16 @@ def full() -> Config:
             init_scale=0.04,
         ),
         training=TrainingConfig(
-            steps=1_200_000,
+            steps=40_000,
             batch_size=4096,
             optimizer="adam",
             epsilon=1e-6,
             learning_rate=1e-4,
             schedule="rnmt",
             warmup_steps=500,
+            replicas=32,
+            decay_start=600_000,
+            decay_every=600_000,
             clip_norm=5.0,
             label_smoothing=0.1,
             eval_every=5000,

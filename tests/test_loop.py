@@ -83,8 +83,8 @@ def test_the_best_checkpoint_is_measured_not_the_last(tiny, tmp_path):
     config = tiny(
         optimizer="sgd",
         learning_rate=300.0,
-        schedule="cosine",
-        warmup_steps=8,
+        schedule="constant",
+        warmup_steps=12,
         clip_norm=None,
         eval_every=2,
         keep_last=1,

@@ -38,8 +38,8 @@ def check(config: ModelConfig, shared_vocab: bool = False) -> None:
     """
     for field, table in TABLES.items():
         choose(table, getattr(config, field), f"model.{field}")
-    check_layers(config)
     check_attention(config)
+    check_layers(config)
     check_ties(config, shared_vocab)
     reason = DECODERS[config.decoder].refuse(config)
     if reason:
