@@ -1,51 +1,17 @@
 """Search, sampling and averaging, as processes on a model that a process trained.
 
-The model says the letters of a word in capitals, and `x` and `é` as unknown words.
+The model says the letters of a word in capitals, but for X, which it does not know.
 """
 
 import json
 import os
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from command_line import refusal, succeed
 
-ROOT = Path(__file__).resolve().parent.parent
-# Less optimised programs compile in half the time.
-ENVIRONMENT = {"COLUMNS": "80", "TERM": "dumb", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
 WORDS = ["abc", "cab", "dada", "bx", "acb", "xd", "bad", "cad", "dab", "ba"] * 12
 LINES = "dad\n\nbxc\ncaca\n"
-
-
-def run(*args, stdin=""):
-    program = ["-m", "seq2seq_jax.cli"] if args[0] != "train.py" else []
-    return subprocess.run(
-        [sys.executable, *program, *map(str, args)],
-        input=stdin.encode(),
-        capture_output=True,
-        cwd=ROOT,
-        timeout=300,
-        env=os.environ | ENVIRONMENT,
-    )
-
-
-def succeed(*args, stdin=""):
-    """Stdout of a command that must end well."""
-    done = run(*args, stdin=stdin)
-    assert done.returncode == 0, done.stderr.decode()
-    return done.stdout.decode()
-
-
-def refusal(*args, stdin=""):
-    """The one line that a command must refuse its arguments with."""
-    done = run(*args, stdin=stdin)
-    assert done.returncode == 2, done.stderr.decode()
-    assert done.stdout == b""
-    (line,) = done.stderr.decode().splitlines()
-    assert line.startswith("error: ")
-    return line
 
 
 @pytest.fixture(scope="module")
