@@ -1,9 +1,11 @@
 """One cache of compiled programs for all tests, and what several files train on."""
 
+import gc
 import os
 import random
 import shutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,19 @@ from seq2seq_jax.config import (  # noqa: E402
     ModelConfig,
     TrainingConfig,
 )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def programs_are_let_go() -> Iterator[None]:
+    """Free what a file has compiled: a process may map only so many pieces of memory.
+
+    The sweeps compile thousands of programs, each with some mappings; at Linux's limit
+    of 65,530 the process would crash.
+    """
+    yield
+    if "jax" in sys.modules:
+        sys.modules["jax"].clear_caches()
+        gc.collect()
 
 
 @pytest.fixture(scope="session")
