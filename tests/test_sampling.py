@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from searches import every_sequence, find, follow, real, rnn, same, score, toy
 
+from seq2seq_jax.inference.draws import draw as draw_one
 from seq2seq_jax.inference.penalties import gnmt_coverage, gnmt_penalty
 from seq2seq_jax.inference.search import sample_search
 from seq2seq_jax.types import BOS, EOS, PAD
@@ -157,6 +158,28 @@ def test_what_is_forbidden_is_never_drawn():
     assert said == {3, 4, 6, 7, 8, 9, 10, 11}
     assert (found.lengths >= 1).all()
     assert found.lengths.max() == 10
+
+
+@pytest.mark.parametrize("size", [5, 64, 65, 1000])
+def test_one_of_many_is_drawn_as_often_as_its_probability(size):
+    """Chi square, within four standard deviations of its mean; -inf is never drawn."""
+    rng, count, temperature = np.random.default_rng(size), 40_000, 1.3
+    log_probs = rng.normal(size=size)
+    log_probs[rng.random(size) < 0.2] = -np.inf
+    keys = jax.random.split(jax.random.key(size), count)
+    some = jax.vmap(draw_one, (0, None, None))
+    found = np.asarray(some(keys, jnp.float32(log_probs), temperature))
+    weights = np.exp(log_probs / temperature)
+    expected = count * weights / weights.sum()
+    counts = np.bincount(found, minlength=size)
+    real_ = expected > 0
+    assert (counts[~real_] == 0).all()
+    freedom = real_.sum() - 1
+    square = ((counts - expected)[real_] ** 2 / expected[real_]).sum()
+    assert abs(square - freedom) < 4 * np.sqrt(2 * freedom)
+    cold = some(keys[:9], jnp.float32(log_probs), 0.0)
+    assert (np.asarray(cold) == log_probs.argmax()).all()
+    assert draw_one(keys[0], jnp.full(size, -jnp.inf), 1.0) == 0
 
 
 def test_a_step_that_allows_nothing_ends():

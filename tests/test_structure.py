@@ -31,6 +31,7 @@ ROWS = (
         "nn.sizes",
         "inference.search",
         "inference.beams",
+        "inference.draws",
         "inference.topk",
         "inference.penalties",
     ),
@@ -108,7 +109,9 @@ FENCES = {
     "tyro": ("flags", "commands"),
     "tensorflow": (),
 }
-SEARCH = tuple(f"inference.{name}" for name in "search beams topk penalties".split())
+SEARCH = tuple(
+    f"inference.{name}" for name in "search beams draws topk penalties".split()
+)
 PURE = ("nn", *SEARCH)
 
 

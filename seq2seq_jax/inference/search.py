@@ -55,6 +55,7 @@ from seq2seq_jax.inference.beams import (
     record,
     run,
 )
+from seq2seq_jax.inference.draws import draw
 from seq2seq_jax.inference.penalties import (
     CoveragePenalty,
     LengthPenalty,
@@ -156,16 +157,13 @@ def sample_search(
 ) -> Hypotheses:
     """Draw each token from `softmax(log p / temperature)` over what may be said.
 
-    The largest of `log p + temperature * g`, with g from Gumbel's distribution, is such
-    a draw, and with temperature 0 it is the most probable token.
-
     Args:
         step, state, limits, max_length, forbidden, bos, eos: as in `beam_search`.
         keys: `[B]` typed PRNG keys. What a row draws depends on its own key alone, and
             what sample n of it draws on that key and n: neither on the other rows nor
             on how many samples there are.
         samples: N, drawn for each row.
-        temperature: 0 or more; 1 draws from the model itself.
+        temperature: 0 or more; 1 draws from the model itself, 0 is greedy search.
         length_penalty, coverage_penalty: as in `beam_search`, for the scores alone.
 
     Returns:
@@ -180,14 +178,13 @@ def sample_search(
     numbers = jnp.arange(samples)
     own = jax.vmap(jax.vmap(jax.random.fold_in, (None, 0)), (0, None))(keys, numbers)
 
-    def draw(log_probs: jax.Array, time: jax.Array) -> jax.Array:
+    def choose(log_probs: jax.Array, time: jax.Array) -> jax.Array:
         def one(key: jax.Array, log_probs: jax.Array) -> jax.Array:
-            noise = jax.random.gumbel(jax.random.fold_in(key, time), log_probs.shape)
-            return jnp.argmax(log_probs + temperature * noise)
+            return draw(jax.random.fold_in(key, time), log_probs, temperature)
 
         return jax.vmap(jax.vmap(one))(own, log_probs)
 
-    return run(lambda beam: lone_step(step, draw, rules, beam), first, rules)
+    return run(lambda beam: lone_step(step, choose, rules, beam), first, rules)
 
 
 def beam_step(step: Step, rules: Rules, ahead: jax.Array, beam: Beam) -> Beam:
