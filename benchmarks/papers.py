@@ -4,60 +4,79 @@
 
 DIR holds parallel text: `train.en`, `train.de`, `val.*` and any number of `test*.*`.
 Every model gets the same number of updates of the same size, over the same subwords;
-only what the row names differs. A run that is there already is not made again, so the
-command may be interrupted, and given more seeds later. It writes docs/papers.json (all
-numbers) and the tables between the markers of docs/papers.md.
+only what the row names differs. All numbers go to docs/papers.json, the tables between
+the markers of docs/papers.md. What docs/papers.json has with the same flags is not made
+again, so the command may be interrupted, and given more seeds or rows later.
 """
 
 import json
-import statistics
+import os
+import queue
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import papers_tables as tables
 import sacrebleu
 import tyro
 
 from seq2seq_jax.inference.predictor import Predictor
 
 ROOT = Path(__file__).resolve().parent.parent
-BEAMS = {
+NUMBERS, PAGE = ROOT / "docs" / "papers.json", ROOT / "docs" / "papers.md"
+LONG = 20  # words: a source with more is a long sentence
+COMPARED = 1000  # sentences, from the first test file on, that all searches decode
+MAIN = "beam 5"
+SEARCHES = {
     "greedy": (1, 0.0),
-    "beam 5": (5, 1.0),
+    MAIN: (5, 1.0),
     "beam 5, no penalty": (5, 0.0),
     "beam 25": (25, 1.0),
     "beam 25, no penalty": (25, 0.0),
 }
-LONG = 20  # words: a source with more is a long sentence
-BEGIN, END = "<!-- made by benchmarks/papers.py -->", "<!-- end -->"
 
-# Each row: the recipe's small variant, and what is changed in it.
-REVERSE = "--model.reverse_source"
-VARIANTS: dict[str, list[str]] = {
+# Each row: a recipe's small variant, and what is changed in it.
+REVERSED, ATTENTION = "--model.reverse_source=", "--model.attention="
+ROWS: dict[str, list[str]] = {
     "Sutskever 2014": ["sutskever2014"],
-    "Sutskever 2014, source not reversed": ["sutskever2014", REVERSE, "False"],
+    "Sutskever 2014, source not reversed": ["sutskever2014", f"{REVERSED}False"],
     "Cho 2014": ["cho2014"],
     "Bahdanau 2014, RNNencdec": ["bahdanau2014:rnnencdec_small"],
     "Bahdanau 2014, RNNsearch": ["bahdanau2014"],
-    "RNNsearch, source reversed": ["bahdanau2014", REVERSE, "True"],
+    "RNNsearch, source reversed": ["bahdanau2014", f"{REVERSED}True"],
     "Luong 2015": ["luong2015"],
-    "Luong 2015, source not reversed": ["luong2015", REVERSE, "False"],
-    "Luong 2015, no input feeding": ["luong2015", "--model.input_feeding", "False"],
-    "Luong 2015, dot": ["luong2015", "--model.attention", "dot"],
-    "Luong 2015, concat": ["luong2015", "--model.attention", "concat"],
-    "Luong 2015, location": ["luong2015", "--model.attention", "location"],
-    "Luong 2015, local-m": ["luong2015", "--model.alignment", "local_m"],
-    "Luong 2015, local-p": ["luong2015", "--model.alignment", "local_p"],
+    "Luong 2015, no attention": [
+        "luong2015",
+        "--model.decoder=plain",
+        f"{ATTENTION}none",
+    ],
+    "Luong 2015, source not reversed": ["luong2015", f"{REVERSED}False"],
+    "Luong 2015, no input feeding": ["luong2015", "--model.input_feeding=False"],
+    "Luong 2015, dot": ["luong2015", f"{ATTENTION}dot"],
+    "Luong 2015, concat": ["luong2015", f"{ATTENTION}concat"],
+    "Luong 2015, location": ["luong2015", f"{ATTENTION}location"],
+    "Luong 2015, local-m": ["luong2015", "--model.alignment=local_m"],
+    "Luong 2015, local-p": ["luong2015", "--model.alignment=local_p"],
     "GNMT 2016": ["gnmt2016"],
-    "GNMT 2016, current context": ["gnmt2016", "--model.decoder", "gnmt_v2"],
+    "GNMT 2016, tensorflow/nmt's gnmt": ["gnmt2016", "--model.decoder=gnmt"],
+    "GNMT 2016, tensorflow/nmt's gnmt_v2": ["gnmt2016", "--model.decoder=gnmt_v2"],
     "RNMT+ 2018": ["rnmt_plus2018"],
     "tensorflow/nmt": ["tensorflow_nmt"],
-    "tensorflow/nmt, not scaled": ["tensorflow_nmt", "--model.attention", "general"],
+    "tensorflow/nmt, not scaled": ["tensorflow_nmt", f"{ATTENTION}general"],
 }
+LARGE = [
+    "tensorflow_nmt",
+    "--model.hidden_size=512",
+    "--model.embedding_size=128",
+    "--training.learning_rate=1e-3",
+]
+for _score in ("additive", "dot", "scaled_dot", "general", "scaled_general"):
+    ROWS[f"512 units, {_score}"] = [*LARGE, f"{ATTENTION}{_score}"]
 
 
 @dataclass(frozen=True)
@@ -74,91 +93,142 @@ class Options:
     """folder of the runs"""
     seeds: tuple[int, ...] = (1, 2, 3)
     """seeds of each model"""
-    steps: int = 1500
+    steps: int = 1000
     """updates of each run"""
     only: tuple[str, ...] = ()
-    """names of models; none: all of them"""
-    extra: tuple[str, ...] = field(default_factory=tuple)
-    """flags for every run, as `--extra=--training.batch_tokens --extra=1024`"""
+    """names of rows; none: all of them"""
+    jobs: int = 1
+    """runs at a time, each on its share of the processor's cores"""
+    decode: Path | None = None
+    """only decode with this workdir, and print the numbers as JSON"""
 
 
 def main() -> None:
     """Make what runs are missing, then the tables."""
     options = tyro.cli(Options, description=__doc__)
-    unknown = set(options.only) - set(VARIANTS)
+    if options.decode:
+        print(json.dumps(measure(options.decode, options)))
+        return
+    unknown = set(options.only) - set(ROWS)
     if unknown:
-        sys.exit(f"--only {unknown.pop()!r}: expected one of {', '.join(VARIANTS)}")
-    results = []
-    for seed in options.seeds:
-        for name in options.only or VARIANTS:
-            results.append(run(name, seed, options))
+        sys.exit(f"--only {unknown.pop()!r}: expected one of {', '.join(ROWS)}")
+    results = json.loads(NUMBERS.read_text()) if NUMBERS.exists() else []
+    results = [r for r in results if r["flags"] == flags(r["name"], r["seed"], options)]
+    there = {(result["name"], result["seed"]) for result in results}
+    wanted = [(n, seed) for seed in options.seeds for n in options.only or ROWS]
+    with cores_each(options.jobs) as pool:
+        made = [pool.submit(run, *w, options) for w in wanted if w not in there]
+        for future in as_completed(made):
+            results.append(future.result())
+            results.sort(key=lambda r: (list(ROWS).index(r["name"]), r["seed"]))
             save(results)
+    save(results)
+
+
+def cores_each(jobs: int) -> ThreadPoolExecutor:
+    """Threads whose child processes have their own share of the cores."""
+    if not hasattr(os, "sched_setaffinity"):
+        return ThreadPoolExecutor(jobs)
+    cores, shares = sorted(os.sched_getaffinity(0)), queue.SimpleQueue()
+    for job in range(jobs):
+        shares.put(cores[job::jobs] or cores)
+    return ThreadPoolExecutor(
+        jobs, initializer=lambda: os.sched_setaffinity(0, shares.get())
+    )
+
+
+def flags(name: str, seed: int, options: Options) -> str:
+    """What decides a run's numbers, files aside."""
+    recipe, *changes = ROWS[name]
+    path, _, variant = recipe.partition(":")
+    budget = f"--training.steps={options.steps} --training.eval_every={options.steps}"
+    return " ".join(
+        [
+            f"configs/{path}.py:{variant or 'small'}",
+            *changes,
+            budget,
+            "--training.eval_examples=50",
+            f"--training.seed={seed}",
+        ]
+    )
 
 
 def run(name: str, seed: int, options: Options) -> dict[str, Any]:
-    """One model and seed: train and decode, or read what an earlier call found."""
-    workdir = options.runs / f"{slug(name)}-{seed}"
-    found = workdir / "papers.json"
-    if found.exists():
-        return json.loads(found.read_text())
+    """Train and decode one model, each in a process of its own."""
     print(f"{name}, seed {seed}", flush=True)
-    began = time.monotonic()
-    subprocess.run([sys.executable, *command(name, seed, workdir, options)], check=True)
-    made = {
-        "name": name,
-        "seed": seed,
-        "seconds": round(time.monotonic() - began),
-        "command": " ".join(command(name, seed, workdir, options)),
-        "bleu": dict(decode(workdir, options)),
-    }
-    found.write_text(json.dumps(made, indent=1))
-    return made
-
-
-def slug(name: str) -> str:
-    """A folder's name."""
-    return "".join(c if c.isalnum() else "-" for c in name.lower()).strip("-")
-
-
-def command(name: str, seed: int, workdir: Path, options: Options) -> list[str]:
-    """The training's command line."""
-    recipe, *changes = VARIANTS[name]
-    path, _, variant = recipe.partition(":")
+    slug = "".join(c if c.isalnum() else "-" for c in f"{name.lower()}-{seed}")
+    workdir, began = options.runs / slug, time.monotonic()
     files = [
         f"--data.{split}_{side}={options.data / f'{file}.{ending}'}"
         for split, file in (("train", "train"), ("dev", "val"))
         for side, ending in (("source", options.source), ("target", options.target))
     ]
-    return [
-        "train.py",
-        f"configs/{path}.py:{variant or 'small'}",
-        f"--workdir={workdir}",
-        *files,
-        f"--training.seed={seed}",
-        f"--training.steps={options.steps}",
-        *changes,
-        *options.extra,
-    ]
+    said = flags(name, seed, options)
+    call(["train.py", *said.split(), f"--workdir={workdir}", *files], workdir, "train")
+    trained = time.monotonic() - began
+    shared = [f"--{k}={getattr(options, k)}" for k in ("data", "source", "target")]
+    printed = call([__file__, f"--decode={workdir}", *shared], workdir, "decode")
+    measured = json.loads(printed.splitlines()[-1])
+    return {"name": name, "seed": seed, "flags": said, "seconds": round(trained)} | (
+        measured
+    )
 
 
-def decode(workdir: Path, options: Options) -> Iterator[tuple[str, dict[str, float]]]:
-    """BLEU of all test sentences, of the long ones and of the others, by search."""
+def call(command: list[str], workdir: Path, name: str) -> str:
+    """The standard output of a Python program; what it says else goes to a file."""
+    workdir.parent.mkdir(parents=True, exist_ok=True)
+    log = workdir.parent / f"{workdir.name}.{name}.log"
+    with log.open("w") as stream:
+        done = subprocess.run(
+            [sys.executable, *command], stdout=subprocess.PIPE, stderr=stream, text=True
+        )
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} failed ({done.returncode}): see {log}")
+    return done.stdout
+
+
+def measure(workdir: Path, options: Options) -> dict[str, Any]:
+    """BLEU by search and perplexity: all sentences, the long ones, and the others."""
     sources, references = test_set(options)
     predictor = Predictor.load(workdir)
-    for name, (beam, penalty) in BEAMS.items():
+    bleus = dict(decode(predictor, sources, references))
+    scores = list(predictor.score(sources, references))
+    nats = [
+        (-score.log_prob, len(score.pieces), source)
+        for score, source in zip(scores, sources, strict=True)
+    ]
+    return {
+        "bleu": bleus,
+        "perplexity": {
+            part: tables.perplexity([(n, k) for n, k, x in nats if belongs(x, part)])
+            for part in tables.PARTS
+        },
+    }
+
+
+def decode(
+    predictor: Predictor, sources: list[str], references: list[str]
+) -> Iterator[tuple[str, dict[str, float]]]:
+    """BLEU by search; the main one decodes everything, the others `COMPARED`."""
+    for name, (beam, penalty) in SEARCHES.items():
+        some = sources if name == MAIN else sources[:COMPARED]
         found = predictor.translate(
-            sources, beam_size=beam, length_penalty=penalty, alignments=False
+            some, beam_size=beam, length_penalty=penalty, alignments=False
         )
-        outputs = [hypotheses[0].text for hypotheses in found]
-        rows = list(zip(sources, outputs, references, strict=True))
-        yield (
-            name,
-            {
-                "all": bleu(rows),
-                "long": bleu([row for row in rows if len(row[0].split()) > LONG]),
-                "short": bleu([row for row in rows if len(row[0].split()) <= LONG]),
-            },
-        )
+        rows = [
+            (x, hypotheses[0].text, y)
+            for x, hypotheses, y in zip(some, found, references, strict=False)
+        ]
+        made = {"compared": bleu(rows[:COMPARED])}
+        if name == MAIN:
+            for part in tables.PARTS:
+                made[part] = bleu([row for row in rows if belongs(row[0], part)])
+        yield name, made
+
+
+def belongs(source: str, part: str) -> bool:
+    """Whether a sentence is of a part of the test set."""
+    return part == "all" or (len(source.split()) > LONG) == (part == "long")
 
 
 def test_set(options: Options) -> tuple[list[str], list[str]]:
@@ -168,19 +238,12 @@ def test_set(options: Options) -> tuple[list[str], list[str]]:
         sys.exit(
             f"{options.data} holds no test*.{options.source}, expected one or more"
         )
-    return (
-        [line for file in files for line in read(file)],
-        [
-            line
-            for file in files
-            for line in read(file.with_suffix(f".{options.target}"))
-        ],
+    pairs = [(file, file.with_suffix(f".{options.target}")) for file in files]
+    sources, references = (
+        [line for file in side for line in file.read_text("utf-8").splitlines()]
+        for side in zip(*pairs, strict=True)
     )
-
-
-def read(path: Path) -> list[str]:
-    """The lines of a file."""
-    return path.read_text(encoding="utf-8").splitlines()
+    return sources, references
 
 
 def bleu(rows: list[tuple[str, str, str]]) -> float:
@@ -191,45 +254,9 @@ def bleu(rows: list[tuple[str, str, str]]) -> float:
 
 def save(results: list[dict[str, Any]]) -> None:
     """Write all numbers, and the tables into the page."""
-    text = json.dumps(results, indent=1) + "\n"
-    (ROOT / "docs" / "papers.json").write_text(text, encoding="utf-8")
-    page = ROOT / "docs" / "papers.md"
-    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    after = rest.partition(END)[2]
-    made = f"{before}{BEGIN}\n\n{table(results)}\n{END}{after}"
-    page.write_text(made, encoding="utf-8")
-
-
-def table(results: list[dict[str, Any]]) -> str:
-    """A row a model: mean and spread over the seeds."""
-    columns = [("beam 5", "all"), ("beam 5", "long"), ("beam 5", "short")]
-    columns += [(search, "all") for search in BEAMS if search != "beam 5"]
-    titles = [
-        search if part == "all" else f"{search}, {part}" for search, part in columns
-    ]
-    lines = [
-        f"| model | {' | '.join(titles)} | seeds |",
-        "|---" * (len(titles) + 2) + "|",
-    ]
-    for name in VARIANTS:
-        mine = [result for result in results if result["name"] == name]
-        if mine:
-            cells = [
-                spread([result["bleu"][search][part] for result in mine])
-                for search, part in columns
-            ]
-            lines.append(f"| {name} | {' | '.join(cells)} | {len(mine)} |")
-    return "\n".join(lines) + "\n"
-
-
-def spread(values: list[float]) -> str:
-    """Mean and standard deviation.
-
-    >>> spread([1.0, 3.0])
-    '2.0 ± 1.4'
-    """
-    mean = f"{statistics.mean(values):.1f}"
-    return f"{mean} ± {statistics.stdev(values):.1f}" if len(values) > 1 else mean
+    NUMBERS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    page = PAGE.read_text(encoding="utf-8")
+    PAGE.write_text(tables.into(page, results), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -8,10 +8,12 @@
         --coverage-penalty 0.2
 
 Eight encoder layers, the bottom one bidirectional, eight decoder layers, residual from
-the third layer up; attention queried from the bottom decoder layer, its context handed
-to all layers one step later (`--model.decoder gnmt_v2`: in the same step). The paper's
-38.95 BLEU (newstest2014) was not tried: DIR must hold WMT14 as prepared by TFDS.
-`small` is measured in docs/papers.md.
+the third layer up; attention queried with the bottom decoder layer's output of the step
+before, its context handed to all layers. tensorflow/nmt's two wirings differ:
+`--model.decoder gnmt`, whose reported weights are those that the next step reads, and
+`gnmt_v2`, queried with this step's output. The paper's 38.95 BLEU (newstest2014) was
+not tried: DIR must hold WMT14 as prepared by TFDS. `small` is measured in
+docs/papers.md.
 
 Deviations of the full size: SentencePiece BPE in place of the wordpiece model; one
 synchronous batch of 128 pairs in place of ten to twelve asynchronous replicas; the
@@ -51,7 +53,7 @@ def full() -> Config:
             bridge="each_direction",
             attention="additive",
             attention_size=1024,
-            decoder="gnmt",
+            decoder="gnmt_paper",
             dropout=0.2,
             init="uniform",
             init_scale=0.04,
@@ -93,7 +95,7 @@ def small() -> Config:
             residual_from=3,
             bridge="each_direction",
             attention="additive",
-            decoder="gnmt",
+            decoder="gnmt_paper",
             dropout=0.2,
             init="uniform",
             init_scale=0.1,

@@ -130,18 +130,16 @@ class ModelConfig:
     attention_heads: int = 1
     """attentions side by side, each on its own projection of query and annotations"""
     alignment: str = "global"
-    """energies -> weights: global (a softmax over all), local_m (over a window that
-    moves a position a step), local_p (one that is predicted) or monotonic"""
+    """energies -> weights: global (a softmax over all), local_m (in a window that moves
+    on a position a step), local_p (one that is predicted) or monotonic"""
     window: int = 10
     """local alignments and score location_sensitive: D, positions on each side"""
     positions: int = 100
     """score `location`: longest source, in tokens, that it has weights for"""
     decoder: str = "luong"
-    """plain, luong, luong_linear, bahdanau, bahdanau_appendix, cho, gnmt, gnmt_v2,
-    gnmt_paper or rnmt"""
+    """luong, bahdanau, gnmt_paper, plain (no attention) ...: the table DECODERS"""
     input_feeding: bool = True
-    """luong and luong_linear alone: their last attentional vector is fed to the next
-    step"""
+    """luong, luong_linear: the last attentional vector is fed to the next step"""
     readout_size: int | None = None
     """units of a maxout readout (bahdanau, cho); None: embedding_size"""
     output_rank: int | None = None
@@ -162,6 +160,8 @@ class ModelConfig:
     """width of init uniform (0.1) or gaussian (0.01); None: the one in brackets"""
     dtype: str = "float32"
     """type of the products: float32 or bfloat16; parameters stay float32"""
+    scan: str = "deferred"
+    """weights' gradients: deferred, a product after the loop, or plain, inside it"""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """The additive attention scores: v . tanh(a sum), for the table `scores.SCORES`.
 
-Each is rematerialised (`jax.checkpoint`): saving its tanh(...) of every step for the
-backward pass would take `[T, B, S, A]` numbers.
+What has all S positions times A units is rematerialised (`jax.checkpoint`): saving the
+tanh(...) of every step for the backward pass would take `[T, B, S, A]` numbers. The
+query's product stays outside, where `nn.deferred` finds it.
 """
 
 import math
@@ -39,12 +40,12 @@ def query_share(params: Params, query: Array) -> jax.Array:
     return layers.matmul(query, params["query"])[..., None, :]
 
 
-def tanh_products(vector: Array, summed: jax.Array) -> jax.Array:
-    """v . tanh(x_s) `[..., S]` for `x [..., S, A]`."""
-    return jnp.sum(jnp.tanh(summed) * vector, axis=-1)
-
-
 @jax.checkpoint
+def tanh_products(vector: Array, *summands: Array) -> jax.Array:
+    """v . tanh(x_s) `[..., S]` for x, the sum of what `[..., S, A]` comes of."""
+    return jnp.sum(jnp.tanh(sum(summands)) * vector, axis=-1)
+
+
 def additive_energies(
     params: Params, query: Array, memory: AttentionMemory, state: AttentionState
 ) -> jax.Array:
@@ -60,7 +61,7 @@ def additive_energies(
     >>> print(f"{additive_energies(params, jnp.zeros(1), memory, state)[0]:.4f}")
     0.4621
     """
-    return tanh_products(params["v"], query_share(params, query) + memory.keys)
+    return tanh_products(params["v"], query_share(params, query), memory.keys)
 
 
 def concat_code_init(
@@ -118,7 +119,6 @@ def normed_additive_init(
     return params | {"v": direction, "scale": scale, "bias": jnp.zeros(size)}
 
 
-@jax.checkpoint
 def normed_additive_energies(
     params: Params, query: Array, memory: AttentionMemory, state: AttentionState
 ) -> jax.Array:
@@ -137,8 +137,9 @@ def normed_additive_energies(
     """
     v = params["v"].astype(memory.keys.dtype)
     unit = v * jax.lax.rsqrt(jnp.sum(v * v) + TINY)
-    summed = query_share(params, query) + memory.keys + params["bias"]
-    return tanh_products(params["scale"] * unit, summed)
+    vector = params["scale"] * unit
+    asked = query_share(params, query)
+    return tanh_products(vector, asked, memory.keys, params["bias"])
 
 
 def coverage_init(
@@ -155,7 +156,6 @@ def coverage_init(
     return params | {"coverage": row, "bias": jnp.zeros(size)}
 
 
-@jax.checkpoint
 def coverage_energies(
     params: Params, query: Array, memory: AttentionMemory, state: AttentionState
 ) -> jax.Array:
@@ -172,8 +172,14 @@ def coverage_energies(
     >>> coverage_energies(params, jnp.zeros(1), memory, state).tolist()
     [0.0]
     """
-    seen = state.coverage[..., None] * params["coverage"] + params["bias"]
-    return tanh_products(params["v"], query_share(params, query) + memory.keys + seen)
+
+    @jax.checkpoint
+    def energies(v: Array, row: Array, bias: Array, *summands: Array) -> jax.Array:
+        coverage, *others = summands
+        return tanh_products(v, *others, coverage[..., None] * row, bias)
+
+    own = params["v"], params["coverage"], params["bias"]
+    return energies(*own, state.coverage, query_share(params, query), memory.keys)
 
 
 def location_sensitive_init(
@@ -194,7 +200,6 @@ def location_sensitive_init(
     }
 
 
-@jax.checkpoint
 def location_sensitive_energies(
     params: Params, query: Array, memory: AttentionMemory, state: AttentionState
 ) -> jax.Array:
@@ -213,10 +218,15 @@ def location_sensitive_energies(
     >>> location_sensitive_energies(params, jnp.zeros(1), memory, state).tolist()
     [0.0, 1.0]
     """
+
+    @jax.checkpoint
+    def energies(v: Array, matrix: Array, bias: Array, *summands: Array) -> jax.Array:
+        features, *others = summands
+        return tanh_products(v, *others, layers.matmul(features, matrix), bias)
+
+    own = params["v"], params["location"], params["bias"]
     features = convolved(state.weights, params["filters"])
-    located = layers.matmul(features, params["location"]) + params["bias"]
-    summed = query_share(params, query) + memory.keys + located
-    return tanh_products(params["v"], summed)
+    return energies(*own, features, query_share(params, query), memory.keys)
 
 
 def convolved(weights: Array, filters: Array) -> jax.Array:

@@ -8,13 +8,13 @@ at every step of a sequence). sigma is the logistic function and `*` is elementw
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from seq2seq_jax.nn import deferred, layers
 from seq2seq_jax.nn import gru_cells as grus
-from seq2seq_jax.nn import layers
 from seq2seq_jax.nn import normed_cells as normed
 from seq2seq_jax.nn import parallel_cells as parallel
 from seq2seq_jax.nn.gates import (
@@ -93,6 +93,7 @@ def run_cell(
     zoneout: float = 0.0,
     *,
     reverse: bool = False,
+    scan: Callable[..., tuple[Carry, Any]] = deferred.scan,
 ) -> tuple[Carry, jax.Array]:
     """All steps of `projected [..., T, G*H]`: `(last carry, outputs [..., T, H])`.
 
@@ -105,6 +106,7 @@ def run_cell(
         zones: a carry of `[..., T, H]` booleans, see `zoned_step`.
         zoneout: the share of units that keep their state.
         reverse: from the last real position to the first.
+        scan: an entry of `recurrence.SCANS`.
     """
     if cell.whole is not None and zoneout == 0.0:
         return cell.whole(params, carry, projected, mask, reverse)
@@ -112,7 +114,7 @@ def run_cell(
     def step(carry: Carry, xs: tuple) -> tuple[Carry, jax.Array]:
         return zoned_step(cell, params, carry, xs[0], drop, xs[1], zoneout)
 
-    return unroll(step, carry, (projected, zones), mask, reverse=reverse)
+    return unroll(step, carry, (projected, zones), mask, reverse=reverse, scan=scan)
 
 
 def zones_of(key: Key, rate: float, cell: Cell, shape: tuple[int, ...]) -> Carry | None:

@@ -11,6 +11,7 @@ from seq2seq_jax.nn.cells import CELLS
 from seq2seq_jax.nn.decoder import readout_size
 from seq2seq_jax.nn.decoders import DECODERS
 from seq2seq_jax.nn.encoder import ENCODERS
+from seq2seq_jax.nn.recurrence import SCANS
 from seq2seq_jax.nn.residuals import RESIDUALS
 from seq2seq_jax.nn.scores import SCORES
 
@@ -27,6 +28,7 @@ TABLES: dict[str, Iterable[str]] = {
     "tied_embeddings": TIES,
     "init": layers.INITIALIZERS,
     "dtype": DTYPES,
+    "scan": SCANS,
 }
 
 

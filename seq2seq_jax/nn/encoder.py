@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from seq2seq_jax.config import ModelConfig
 from seq2seq_jax.nn import layers, sizes
 from seq2seq_jax.nn.cells import CELLS, run_cell, zones_of
+from seq2seq_jax.nn.recurrence import SCANS
 from seq2seq_jax.nn.residuals import RESIDUALS
 from seq2seq_jax.types import Array, Carry, EncoderOutput, Key, Params
 
@@ -128,6 +129,7 @@ def run_layer(
             zones_of(zone_key, config.zoneout, cell, steps),
             config.zoneout,
             reverse=direction == 1,
+            scan=SCANS[config.scan],
         )
         carries.append(carry)
         outputs.append(output)

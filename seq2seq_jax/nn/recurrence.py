@@ -1,4 +1,4 @@
-"""Unroll a step function over time under a mask, with one `lax.scan`."""
+"""Unroll a step function over time under a mask, with one scan."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,7 +6,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from seq2seq_jax.nn import deferred
 from seq2seq_jax.types import Array, Carry
+
+# How steps become a loop, by name: the gradients of the weights after it, or inside it.
+SCANS: dict[str, Callable[..., tuple[Carry, Any]]] = {
+    "deferred": deferred.scan,
+    "plain": jax.lax.scan,
+}
 
 
 def to_time_major(xs: Any) -> Any:
@@ -26,8 +33,11 @@ def unroll(
     mask: Array | None = None,
     *,
     reverse: bool = False,
+    scan: Callable[..., tuple[Carry, Any]] = deferred.scan,
 ) -> tuple[Carry, Any]:
     """`(last carry, outputs [..., T, H])` of `step` over the T of `xs [..., T, D]`.
+
+    `scan` is an entry of `SCANS`.
 
     Where `mask [..., T]` is false the carry stands still and the output is 0: the last
     carry is that of the last real position, and, with `reverse`, the scan begins in
@@ -48,7 +58,5 @@ def unroll(
         return new, jax.tree.map(lambda o: jnp.where(real, o, 0), output)
 
     real = None if mask is None else to_time_major(mask[..., None])
-    carry, outputs = jax.lax.scan(
-        body, carry, (to_time_major(xs), real), reverse=reverse
-    )
+    carry, outputs = scan(body, carry, (to_time_major(xs), real), reverse=reverse)
     return carry, from_time_major(outputs)

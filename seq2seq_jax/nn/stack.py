@@ -16,7 +16,7 @@ from flax import struct
 from seq2seq_jax.config import ModelConfig
 from seq2seq_jax.nn import attention, layers, sizes
 from seq2seq_jax.nn.cells import CELLS, run_cell, zoned_step
-from seq2seq_jax.nn.recurrence import from_time_major, to_time_major
+from seq2seq_jax.nn.recurrence import SCANS, from_time_major, to_time_major
 from seq2seq_jax.nn.residuals import RESIDUALS
 from seq2seq_jax.types import Array, AttentionMemory, Carry, DecoderState, Params
 
@@ -161,6 +161,7 @@ def unroll_bottom(
         drop=noise.recurrent[0],
         zones=noise.zones[0],
         zoneout=config.zoneout,
+        scan=SCANS[config.scan],
     )[1]
 
 
@@ -187,6 +188,7 @@ def unroll_upper(
             drop=noise.recurrent[i],
             zones=noise.zones[i],
             zoneout=config.zoneout,
+            scan=SCANS[config.scan],
         )
         output = connected(params, config, i, below, output)
         below.append(output)
@@ -226,7 +228,7 @@ def look_all(
         return state, (state.weights, context)
 
     first = attention.initial_state(config, memory, queries[..., 0, :])
-    _, outputs = jax.lax.scan(body, first, to_time_major(queries))
+    _, outputs = SCANS[config.scan](body, first, to_time_major(queries))
     return from_time_major(outputs)
 
 
@@ -248,5 +250,5 @@ def scan_steps(
         return state, (features, state.attention.weights)
 
     xs = to_time_major((projected, noise.inputs, noise.zones))
-    _, outputs = jax.lax.scan(body, state, xs)
+    _, outputs = SCANS[config.scan](body, state, xs)
     return from_time_major(outputs)

@@ -1,0 +1,145 @@
+"""Laws of the scan with deferred gradients: autodiff of `lax.scan`, in other words."""
+
+from dataclasses import replace
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from small import assert_close, everything, make_batch, params_of, quick_jit, row_keys
+from sweeps import NOISY, SWEEP, name
+
+from seq2seq_jax.nn import deferred, layers
+from seq2seq_jax.nn.cells import CELLS, run_cell
+from seq2seq_jax.nn.recurrence import SCANS
+
+D, H, T, ROWS = 3, 4, 6, 3
+MASK = np.arange(T) < np.array([T, 0, 4])[:, None]
+
+
+@partial(quick_jit, static_argnums=(0, 1, 2))
+def slopes(kind, scan, reverse, mask, params, carry, xs, drop):
+    """What a cell gives over all steps, and the gradients in all that it reads."""
+    cell = CELLS[kind]
+
+    def total(params, carry, xs):
+        projected = cell.project(params, xs)
+        last, outputs = run_cell(
+            cell._replace(whole=None),
+            params,
+            carry,
+            projected,
+            mask,
+            drop,
+            reverse=reverse,
+            scan=SCANS[scan],
+        )
+        phases = jnp.arange(outputs.size).reshape(outputs.shape)
+        return sum(jnp.sum(c**2) for c in last) + jnp.sum(jnp.sin(outputs + phases)), (
+            last,
+            outputs,
+        )
+
+    return jax.value_and_grad(total, (0, 1, 2), has_aux=True)(params, carry, xs)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("mask", [None, MASK], ids=["whole", "masked"])
+@pytest.mark.parametrize("kind", CELLS)
+def test_values_and_gradients_of_every_cell_are_autodiffs(kind, mask, reverse):
+    cell, rng = CELLS[kind], np.random.default_rng(0)
+    with jax.enable_x64(True):
+        params = cell.init(jax.random.key(0), D, H, layers.initializers())
+        params, carry, xs = jax.tree.map(
+            lambda leaf: rng.normal(0, 0.7, leaf.shape),
+            (params, (np.zeros((ROWS, H)),) * cell.parts, np.zeros((ROWS, T, D))),
+        )
+        drop = rng.integers(0, 2, (ROWS, H)) * 2.0 if cell.recurrent_product else None
+        found, expected = (
+            slopes(kind, scan, reverse, mask, params, carry, xs, drop)
+            for scan in ("deferred", "plain")
+        )
+        assert_close(found, expected, 1e-12)
+
+
+@pytest.mark.parametrize("config", SWEEP, ids=name)
+def test_values_and_gradients_of_every_model_are_autodiffs(config):
+    config = replace(config, **NOISY | {"recurrent_dropout": 0.0})
+    params, batch, keys = params_of(config), make_batch(), row_keys()
+    found, expected = (
+        everything(params, replace(config, scan=scan), batch, keys)
+        for scan in ("deferred", "plain")
+    )
+    assert_close(found, expected, 2e-5)
+
+
+def products_in_loops(scan, step, weights, carry, xs):
+    """Shapes of what the loops of a gradient add up over the steps."""
+
+    def total(weights):
+        last, ys = scan(partial(step, weights), carry, xs)
+        return jnp.sum(last) + jnp.sum(ys)
+
+    jaxpr = jax.make_jaxpr(jax.grad(total))(weights)
+    loops = [e for e in jaxpr.eqns if e.primitive.name == "scan"]
+    return [
+        var.aval.shape
+        for eqn in loops
+        for var in eqn.outvars[: eqn.params["num_carry"]]
+    ]
+
+
+def recurrent(weights, h, x):
+    h = jnp.tanh(x + layers.matmul(h, weights))
+    return h, h
+
+
+def test_no_loop_adds_up_a_weights_gradient():
+    weights, carry, xs = jnp.ones((H, H)), jnp.ones((ROWS, H)), jnp.ones((T, ROWS, H))
+    args = recurrent, weights, carry, xs
+    assert (H, H) in products_in_loops(jax.lax.scan, *args)
+    assert (H, H) not in products_in_loops(deferred.scan, *args)
+
+
+def test_a_weight_that_is_read_in_two_ways_gets_both_gradients():
+    def step(weights, h, x):
+        h = jnp.tanh(x + layers.matmul(h, weights)) + weights[0] * h @ weights.T
+        return h, h * weights.sum()
+
+    def loss(scan, weights):
+        carry, xs = jnp.full((ROWS, H), 0.3), jnp.linspace(0, 1, T * ROWS * H)
+        last, ys = scan(partial(step, weights), carry, xs.reshape(T, ROWS, H))
+        return jnp.sum(last**2) + jnp.sum(jnp.sin(ys))
+
+    weights = jax.random.normal(jax.random.key(0), (H, H)) * 0.5
+    found, expected = (
+        jax.value_and_grad(partial(loss, scan))(weights)
+        for scan in (deferred.scan, jax.lax.scan)
+    )
+    assert_close(found, expected, 1e-5)
+
+
+def test_it_may_be_mapped_and_nested():
+    def total(scan, weights, xs):
+        def outer(carry, x):
+            inner, _ = scan(partial(recurrent, weights), carry, x)
+            return inner, inner
+
+        first = jnp.zeros_like(xs[0, 0])
+        return jnp.sum(scan(outer, first, xs)[1] ** 2)
+
+    weights = jax.random.normal(jax.random.key(0), (H, H)) * 0.5
+    xs = jax.random.normal(jax.random.key(1), (2, 3, T, ROWS, H))
+    found, expected = (
+        jax.vmap(jax.value_and_grad(partial(total, scan)), (None, 0))(weights, xs)
+        for scan in (deferred.scan, jax.lax.scan)
+    )
+    assert_close(found, expected, 1e-5)
+
+
+def test_without_steps_to_put_off_it_is_the_plain_scan():
+    def step(carry, x):
+        return carry + x, None
+
+    assert float(deferred.scan(step, jnp.zeros(()), jnp.ones(3))[0]) == 3.0
