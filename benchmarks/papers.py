@@ -69,6 +69,11 @@ ROWS: dict[str, list[str]] = {
     "tensorflow/nmt": ["tensorflow_nmt"],
     "tensorflow/nmt, not scaled": ["tensorflow_nmt", f"{ATTENTION}general"],
 }
+BUDGET = [
+    "--data.vocab_size=2000",
+    "--training.batch_tokens=1024",
+    "--training.eval_examples=50",
+]
 LARGE = [
     "tensorflow_nmt",
     "--model.hidden_size=512",
@@ -93,7 +98,7 @@ class Options:
     """folder of the runs"""
     seeds: tuple[int, ...] = (1, 2, 3)
     """seeds of each model"""
-    steps: int = 1000
+    steps: int = 1200
     """updates of each run"""
     only: tuple[str, ...] = ()
     """names of rows; none: all of them"""
@@ -141,13 +146,13 @@ def flags(name: str, seed: int, options: Options) -> str:
     """What decides a run's numbers, files aside."""
     recipe, *changes = ROWS[name]
     path, _, variant = recipe.partition(":")
-    budget = f"--training.steps={options.steps} --training.eval_every={options.steps}"
     return " ".join(
         [
             f"configs/{path}.py:{variant or 'small'}",
             *changes,
-            budget,
-            "--training.eval_examples=50",
+            *BUDGET,
+            f"--training.steps={options.steps}",
+            f"--training.eval_every={options.steps}",
             f"--training.seed={seed}",
         ]
     )
