@@ -107,7 +107,7 @@ class ModelConfig:
     decoder_layers: int = 1
     """layers of the decoder"""
     encoder: str = "recurrent"
-    """recurrent, or none: a language model, whose decoder stands alone"""
+    """recurrent, stacks (its directions meet at the top) or none (a language model)"""
     bidirectional: bool = True
     """encoder layers read in both directions"""
     bidirectional_layers: int | None = None
@@ -153,7 +153,7 @@ class ModelConfig:
     zoneout: float = 0.0
     """share of state units that keep their last value at a step"""
     tied_embeddings: str = "none"
-    """none, output (target embeddings serve as output weights) or all (source's too)"""
+    """none, input (both sides' are one), output (the target's are its matrix) or all"""
     init: str = "default"
     """first weights: default, uniform, gaussian ...: the table INITIALIZERS"""
     init_scale: float | None = None

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable
@@ -24,6 +25,9 @@ def run(main: Callable[[list[str]], int | None]) -> NoReturn:
     """
     warnings.showwarning = _show_warning
     keep_freed_memory()
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        # An exception, so that what is half-written is cleared away.
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         code = main(sys.argv[1:])
         sys.stdout.flush()

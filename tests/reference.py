@@ -40,6 +40,32 @@ def encode(params, config, xs):
     """`(annotations [S, C], ends)`; ends by layer: a carry for each direction."""
     if config.reverse_source:
         xs = [*xs[-2::-1], xs[-1]]
+    if config.encoder == "stacks":
+        xs, ends = stacks(params, config, xs)
+    else:
+        xs, ends = run_layers(params, config, xs)
+    if config.encoder_projection:
+        p = params["projection"]
+        xs = np.array([x @ p["kernel"] + p["bias"] for x in xs])
+    if config.reverse_source:
+        xs = np.array([*xs[-2::-1], xs[-1]])
+    return xs, ends
+
+
+def stacks(params, config, xs):
+    """A stack over the source, another over its mirror image; joined at the top."""
+    ahead, back = (
+        {name: params[name][direction] for name in ("layers", "residuals")}
+        for direction in range(2)
+    )
+    one, first = run_layers(ahead, config, xs)
+    other, second = run_layers(back, config, xs[::-1])
+    ends = [[*a, *b] for a, b in zip(first, second, strict=True)]
+    return np.concatenate([one, other[::-1]], axis=1), ends
+
+
+def run_layers(params, config, xs):
+    """Outputs `[S, H]` of the top layer and the ends of all."""
     ends, below = [], []
     for number, layer in enumerate(params["layers"]):
         below.append(xs)
@@ -58,11 +84,6 @@ def encode(params, config, xs):
             ]
         )
         ends.append(carries)
-    if config.encoder_projection:
-        p = params["projection"]
-        xs = np.array([x @ p["kernel"] + p["bias"] for x in xs])
-    if config.reverse_source:
-        xs = np.array([*xs[-2::-1], xs[-1]])
     return xs, ends
 
 

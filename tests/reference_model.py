@@ -10,13 +10,13 @@ from reference_decoders import DECODERS
 
 def translate_row(params, config, source, target_in):
     """`(logits [T, V], weights [T, S])` of one row without padding."""
-    shared = config.tied_embeddings == "all"
+    shared = config.tied_embeddings in ("input", "all")
     source_table = params["target" if shared else "source"]["table"]
     target_table = params["target"]["table"]
     annotations, ends = encode(params["encoder"], config, source_table[source])
     step, start = DECODERS[config.decoder]
     state = start(params["decoder"], config, annotations, ends)
-    tied = config.tied_embeddings != "none"
+    tied = config.tied_embeddings in ("output", "all")
     kernel = target_table.T if tied else params["head"]["kernel"]
     logits, looked = [], []
     for token in target_in:

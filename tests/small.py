@@ -26,7 +26,7 @@ quick_jit = partial(
 
 def params_of(config, seed=0):
     """Random parameters with no zeros anywhere, biases included."""
-    source = TARGET_VOCAB if config.tied_embeddings == "all" else SOURCE_VOCAB
+    source = TARGET_VOCAB if model.is_input_tied(config) else SOURCE_VOCAB
     shapes = jax.eval_shape(
         lambda key: model.init_params(key, config, source, TARGET_VOCAB),
         jax.random.key(0),

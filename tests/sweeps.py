@@ -194,6 +194,16 @@ SWEEP += [
     ),
     model_config("additive", "luong", "min_gru", "pass", True, (1, 1)),
     model_config("general", "luong_no_feed", "min_lstm", "dense", True, (2, 2)),
+    model_config(
+        "general",
+        "luong_no_feed",
+        "lstm",
+        "dense",
+        True,
+        (2, 1),
+        encoder="stacks",
+        tied_embeddings="input",
+    ),
 ]
 
 

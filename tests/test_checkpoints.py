@@ -143,9 +143,10 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_used(tmp_path, damage,
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_inference_steps_over_damage_and_moves_nothing(tmp_path):
+@pytest.mark.parametrize("damage", DAMAGES[1:])
+def test_inference_steps_over_damage_and_moves_nothing(tmp_path, damage):
     save(tmp_path, {1: 0.1, 2: 0.9, 3: 0.5}, keep_last=3)
-    cut_params(tmp_path / "2")
+    damage(tmp_path / "2")
     lines = []
     checkpoints = Checkpoints(tmp_path, log=lines.append)
     assert_same(checkpoints.restore_params("best"), toy.params(3))

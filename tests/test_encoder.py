@@ -35,6 +35,15 @@ SHAPES = {
     "reversed": {"bidirectional": False, "reverse_source": True},
     "reversed deep": {"encoder_layers": 2, "reverse_source": True},
     "zoned": {"zoneout": 0.3},
+    "stacks": {"encoder": "stacks", "encoder_layers": 2},
+    "deep stacks": {
+        "encoder": "stacks",
+        "encoder_layers": 3,
+        "residual": "add",
+        "residual_from": 3,
+        "reverse_source": True,
+        "encoder_projection": 5,
+    },
 }
 CASES = [(cell, "two-way") for cell in CELLS] + [
     ("lstm", "one-way"),
@@ -46,14 +55,15 @@ CASES = [(cell, "two-way") for cell in CELLS] + [
 
 @partial(quick_jit, static_argnums=1)
 def encode(params, config, x, mask, key=None):
-    return encoder.encode(params, config, x, mask, key)
+    return encoder.ENCODERS[config.encoder].encode(params, config, x, mask, key)
 
 
 def made(config, width=6, fill=0.0):
     """`(params, x, mask)`: random numbers, `fill` on padding, any width."""
     rng = np.random.default_rng(0)
     inits = layers.initializers()
-    shapes = jax.eval_shape(lambda k: encoder.init(k, config, inits), jax.random.key(0))
+    init = encoder.ENCODERS[config.encoder].init
+    shapes = jax.eval_shape(lambda k: init(k, config, inits), jax.random.key(0))
     params = jax.tree.map(
         lambda p: rng.normal(0, 0.7, p.shape).astype(np.float32), shapes
     )

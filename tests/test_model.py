@@ -280,10 +280,11 @@ def test_the_number_of_parameters_is_the_one_counted_by_hand():
 
 def test_tied_embeddings_have_one_matrix():
     free = replace(TINY, embedding_size=6, decoder_hidden_size=6)
-    output, everywhere = (
-        replace(free, tied_embeddings=kind) for kind in ("output", "all")
+    output, both, everywhere = (
+        replace(free, tied_embeddings=kind) for kind in ("output", "input", "all")
     )
     assert count(output) == count(free) - 6 * 13
+    assert count(both, 13, 13) == count(free, 13, 13) - 6 * 13
     assert count(everywhere, 13, 13) == count(free, 13, 13) - 2 * 6 * 13
 
 

@@ -36,6 +36,10 @@ def test_a_misspelt_name_is_answered_with_the_nearest(field):
             ["'output'", "256", "9", "embedding_size 256"],
         ),
         ({"tied_embeddings": "all"}, ["'all'", "shared_vocab", "output"]),
+        ({"tied_embeddings": "input"}, ["'input'", "shared_vocab", "none"]),
+        ({"encoder": "stacks", "bidirectional_layers": 1}, ["stacks", "recurrent"]),
+        ({"encoder": "stacks", "bidirectional": False}, ["'stacks'", "True"]),
+        ({"scan": "plian"}, ["plain"]),
         (
             {"attention": "scaled_dot", "hidden_size": 10},
             ["'scaled_dot'", "20", "10", "decoder_hidden_size 20"],

@@ -22,12 +22,13 @@ def test_a_signal_at_any_step_and_the_same_command_equal_no_signal(
 ):
     config, workdir = whole[0], tmp_path / "run"
     signal_number = getattr(signal, name)
+    before = signal.getsignal(signal_number)
     at_step(monkeypatch, number, lambda: os.kill(os.getpid(), signal_number))
     report, lines = train(config, workdir)
     assert report.status == "interrupted" and report.exit_code == 75
     assert report.step == number
     assert any("run the same command to resume" in line for line in lines)
-    assert signal.getsignal(signal_number) != signal.SIG_IGN
+    assert signal.getsignal(signal_number) == before
     report, lines = train(config, workdir)
     assert report.status == "done" and f"resumed at step {number}" in lines
     assert_same_end(workdir, whole[1], 12)

@@ -27,6 +27,7 @@ ROWS = (
         "nn.layers",
         "nn.memory",
         "nn.feedback",
+        "nn.deferred",
         "nn.recurrence",
         "nn.sizes",
         "inference.search",

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from seq2seq_jax.data.sources import decode_lines, read_lines
 from seq2seq_jax.errors import InputError
@@ -40,6 +41,10 @@ def count(paths: Sequence[str | None]) -> int:
     Raises:
         InputError: where the numbers differ, or a file cannot be read.
     """
+    if any(path in STREAM[1:] for path in paths):
+        raise InputError(
+            "- stands for standard input, which cannot be read twice: expected a file"
+        )
     counts = [sum(1 for _ in read_lines(path)) for path in paths if path is not None]
     for path, number in zip(paths, counts, strict=True):
         if number != counts[0]:
@@ -68,11 +73,18 @@ def writer(path: str | None, inputs: Sequence[str | None]) -> Iterator[Callable]
         return
     unfinished = target.with_name(f".{target.name}.unfinished-{os.getpid()}")
     try:
-        with unfinished.open("w", encoding="utf-8", newline="\n") as file:
+        with _opened(unfinished, path) as file:
             yield lambda line: file.write(line + "\n")
         os.replace(unfinished, target)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _opened(unfinished: Path, path: str) -> TextIO:
+    try:
+        return unfinished.open("w", encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _to_stdout(line: str) -> None:

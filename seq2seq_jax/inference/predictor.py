@@ -151,7 +151,8 @@ class Predictor:
     ) -> Iterator[list[Hypothesis]]:
         """The `n_best` best outputs of each text, best first, in the texts' order.
 
-        A text without tokens has one output, which is empty; the model is not asked.
+        A text of nothing but white space, or without tokens, has one output, which is
+        empty; the model is not asked.
 
         Args:
             texts: any number, read a window at a time.
@@ -177,7 +178,7 @@ class Predictor:
             unknown.check(self.config.attention, *self.tokenizers)
         items = self.items((text, "") for text in texts)
         return batching.process(
-            (item if len(item.source) > 1 else None for item in items),
+            (item if is_text(item) else None for item in items),
             window,
             length_of=lambda item: len(item.source),
             edges=batching.length_edges(self.max_length),
@@ -296,6 +297,11 @@ class Predictor:
                 self.target_tokenizer.pieces(item.target),
                 self.source_tokenizer.pieces(item.source),
             )
+
+
+def is_text(item: Item) -> bool:
+    """Whether there is anything to translate."""
+    return len(item.source) > 1 and bool(item.text.strip())
 
 
 def check_texts(name: str, texts: Iterable[str], window: int) -> None:

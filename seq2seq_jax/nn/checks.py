@@ -15,7 +15,7 @@ from seq2seq_jax.nn.recurrence import SCANS
 from seq2seq_jax.nn.residuals import RESIDUALS
 from seq2seq_jax.nn.scores import SCORES
 
-TIES = ("none", "output", "all")
+TIES = ("none", "input", "output", "all")
 DTYPES = ("float32", "bfloat16")
 TABLES: dict[str, Iterable[str]] = {
     "cell": CELLS,
@@ -58,6 +58,13 @@ def check_layers(config: ModelConfig) -> None:
             f"model.attention none and model.bridge zero"
         )
     count = config.bidirectional_layers
+    if config.encoder == "stacks" and not (config.bidirectional and count is None):
+        raise InputError(
+            f"model.encoder 'stacks' is a stack in each direction, but "
+            f"model.bidirectional is {config.bidirectional} and "
+            f"model.bidirectional_layers {count}: set them to True and None, or "
+            f"model.encoder recurrent"
+        )
     if count is not None and count > config.encoder_layers:
         raise InputError(
             f"model.bidirectional_layers is {count}, but model.encoder_layers is "
@@ -118,15 +125,17 @@ def check_attention(config: ModelConfig) -> None:
 def check_ties(config: ModelConfig, shared_vocab: bool) -> None:
     """Tied embeddings."""
     readout = readout_size(config)
-    if config.tied_embeddings != "none" and readout != config.embedding_size:
+    tied = config.tied_embeddings
+    if tied in ("output", "all") and readout != config.embedding_size:
         raise InputError(
             f"model.tied_embeddings {config.tied_embeddings!r} needs the decoder's "
             f"readout ({readout}) as wide as model.embedding_size "
             f"({config.embedding_size}): set model.embedding_size {readout}, or "
             f"model.output_rank {config.embedding_size}"
         )
-    if config.tied_embeddings == "all" and not shared_vocab:
+    if tied in ("input", "all") and not shared_vocab:
         raise InputError(
-            "model.tied_embeddings 'all' needs one vocabulary for both sides: set "
-            "data.shared_vocab True, or model.tied_embeddings output"
+            f"model.tied_embeddings {tied!r} needs one vocabulary for both sides: set "
+            f"data.shared_vocab True, or model.tied_embeddings "
+            f"{'output' if tied == 'all' else 'none'}"
         )

@@ -1,6 +1,8 @@
-"""Encoders by name in `ENCODERS`: stacked recurrent layers, or none at all."""
+"""Encoders by name in `ENCODERS`: stacked recurrent layers in two ways, or none."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -29,6 +31,10 @@ class Encoder(NamedTuple):
     reads: bool = True
 
 
+# (params, config, x, mask, key) -> (carries, x): all layers, bottom up
+Layers = Callable[..., tuple[tuple, jax.Array]]
+
+
 def init(key: jax.Array, config: ModelConfig, inits: layers.Initializers) -> Params:
     """Parameters by layer and direction, of the residuals and of the projection."""
     cell, size = CELLS[config.cell], config.hidden_size
@@ -55,8 +61,30 @@ def init(key: jax.Array, config: ModelConfig, inits: layers.Initializers) -> Par
     return made
 
 
-def encode(
-    params: Params, config: ModelConfig, x: jax.Array, mask: Array, key: Key = None
+def stacks_init(
+    key: jax.Array, config: ModelConfig, inits: layers.Initializers
+) -> Params:
+    """A stack of its own for each direction; the projection reads both."""
+    alone = replace(config, bidirectional=False, encoder_projection=None)
+    *keys, last = jax.random.split(key, 3)
+    made = [init(key, alone, inits) for key in keys]
+    params: dict[str, Any] = {
+        name: [stack[name] for stack in made] for name in ("layers", "residuals")
+    }
+    size = config.encoder_projection
+    if size:
+        width = 2 * config.hidden_size
+        params["projection"] = layers.dense_init(last, width, size, inits.kernel)
+    return params
+
+
+def encode_by(
+    run: Layers,
+    params: Params,
+    config: ModelConfig,
+    x: jax.Array,
+    mask: Array,
+    key: Key = None,
 ) -> EncoderOutput:
     """Annotations h_j = [h->_j ; h<-_j] (Bahdanau 2014, eq. 7) of the top layer.
 
@@ -65,7 +93,8 @@ def encode(
     order of the source, so nothing after the encoder knows of it.
 
     Args:
-        params: of `init`.
+        run: `in_layers` or `in_stacks`.
+        params: of `init` or `stacks_init`.
         config: the model's.
         x: `[..., S, E]`, the frontend's output; dropped out here.
         mask: `[..., S]` bool.
@@ -73,23 +102,59 @@ def encode(
     """
     if config.reverse_source:
         x = reversed_tokens(x, mask)
+    carries, x = run(params, config, x, mask, key)
+    if config.encoder_projection:
+        x = jnp.where(mask[..., None], layers.dense(params["projection"], x), 0.0)
+    if config.reverse_source:
+        x = reversed_tokens(x, mask)
+    return EncoderOutput(x, carries, jnp.asarray(mask))
+
+
+def in_layers(
+    params: Params,
+    config: ModelConfig,
+    x: jax.Array,
+    mask: Array,
+    key: Key = None,
+    first: int = 0,
+) -> tuple[tuple, jax.Array]:
+    """Layer upon layer, each reading both directions of the one below.
+
+    `first` is the direction that the first set of a layer's parameters reads in.
+    """
     carries, below = [], []
     for i, layer in enumerate(params["layers"]):
         here, inner, key = layers.split_key(key, 3)
         below.append(x)
         inputs = layers.dropout(here, config.dropout, x)
-        carry, output = run_layer(layer, config, inputs, mask, inner)
+        carry, output = run_layer(layer, config, inputs, mask, inner, first)
         if sizes.has_residual(config, i, x.shape[-1], output.shape[-1]):
             kind = RESIDUALS[config.residual]
             output = kind.apply(params["residuals"][i], below, output)
             output = jnp.where(mask[..., None], output, 0.0)
         x = output
         carries.append(carry)
-    if config.encoder_projection:
-        x = jnp.where(mask[..., None], layers.dense(params["projection"], x), 0.0)
-    if config.reverse_source:
-        x = reversed_tokens(x, mask)
-    return EncoderOutput(x, tuple(carries), jnp.asarray(mask))
+    return tuple(carries), x
+
+
+def in_stacks(
+    params: Params, config: ModelConfig, x: jax.Array, mask: Array, key: Key = None
+) -> tuple[tuple, jax.Array]:
+    """A stack in each direction, which meet at the top alone.
+
+    tensorflow/nmt's encoder_type `bi` (a bidirectional_dynamic_rnn of two stacks).
+    """
+    runs = []
+    for direction in range(2):
+        mine, key = layers.split_key(key, 2)
+        stack = {name: params[name][direction] for name in ("layers", "residuals")}
+        runs.append(in_layers(stack, config, x, mask, mine, direction))
+    (ahead, one), (back, other) = runs
+    carries = tuple((*a, *b) for a, b in zip(ahead, back, strict=True))
+    return carries, jnp.concatenate([one, other], axis=-1)
+
+
+encode = partial(encode_by, in_layers)
 
 
 def reversed_tokens(x: jax.Array, mask: Array) -> jax.Array:
@@ -108,21 +173,26 @@ def reversed_tokens(x: jax.Array, mask: Array) -> jax.Array:
 
 
 def run_layer(
-    params: Params, config: ModelConfig, x: jax.Array, mask: Array, key: Key
+    params: Params,
+    config: ModelConfig,
+    x: jax.Array,
+    mask: Array,
+    key: Key,
+    first: int = 0,
 ) -> tuple[tuple[Carry, ...], jax.Array]:
     """One layer: the last carry of each direction, and the directions side by side."""
     cell = CELLS[config.cell]
     carries, outputs = [], []
-    for direction, cell_params in enumerate(params):
+    for direction, cell_params in enumerate(params, first):
         mine, zone_key, key = layers.split_key(key, 3)
-        first = cell.initial_carry(x[..., 0, :], config.hidden_size)
-        shape = first[-1].shape
+        start = cell.initial_carry(x[..., 0, :], config.hidden_size)
+        shape = start[-1].shape
         drop = layers.dropout_mask(mine, config.recurrent_dropout, shape)
         steps = (*shape[:-1], x.shape[-2], shape[-1])
         carry, output = run_cell(
             cell,
             cell_params,
-            first,
+            start,
             cell.project(cell_params, x),
             mask,
             drop,
@@ -169,5 +239,6 @@ def nothing(
 
 ENCODERS = {
     "recurrent": Encoder(init, encode),
+    "stacks": Encoder(stacks_init, partial(encode_by, in_stacks)),
     "none": Encoder(no_init, nothing, reads=False),
 }

@@ -36,14 +36,14 @@ def init_params(
     inits = layers.initializers(config.init, config.init_scale)
     keys = jax.random.split(key, 5)
     size, readout = config.embedding_size, decoder.readout_size(config)
-    tied, reader = config.tied_embeddings != "none", ENCODERS[config.encoder]
+    tied, reader = is_output_tied(config), ENCODERS[config.encoder]
     params = {
         "target": FRONTEND.init(keys[1], target_vocab_size, size, inits),
         "encoder": reader.init(keys[2], config, inits),
         "decoder": decoder.init(keys[3], config, inits),
         "head": HEAD.init(keys[4], readout, target_vocab_size, inits, tied),
     }
-    if config.tied_embeddings != "all" and reader.reads:
+    if reader.reads and not is_input_tied(config):
         params["source"] = FRONTEND.init(keys[0], source_vocab_size, size, inits)
     return params
 
@@ -60,7 +60,7 @@ def encode(
     layer_params = layers.cast_kernels(params["encoder"], config.dtype)
     if not reader.reads:
         return reader.encode(layer_params, config, None, source_mask, key)
-    table = params["target" if config.tied_embeddings == "all" else "source"]
+    table = params["target" if is_input_tied(config) else "source"]
     embedded = FRONTEND.apply(table, source)
     return reader.encode(layer_params, config, embedded, source_mask, key)
 
@@ -95,9 +95,19 @@ def logits(params: Params, config: ModelConfig, readout: Array) -> jax.Array:
     return HEAD.apply(params["head"], readout, tied_table(params, config))
 
 
+def is_input_tied(config: ModelConfig) -> bool:
+    """Whether source and target share one table of embeddings."""
+    return config.tied_embeddings in ("input", "all")
+
+
+def is_output_tied(config: ModelConfig) -> bool:
+    """Whether the target's embeddings are the output layer's weights."""
+    return config.tied_embeddings in ("output", "all")
+
+
 def tied_table(params: Params, config: ModelConfig) -> Array | None:
     """The target embeddings where they are the output layer's weights, else None."""
-    return None if config.tied_embeddings == "none" else params["target"]["table"]
+    return params["target"]["table"] if is_output_tied(config) else None
 
 
 def run(

@@ -11,6 +11,7 @@ import logging
 import math
 import shutil
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ Tree = Any
 # Orbax logs the traceback of every failure before it raises it; what is raised is
 # worded for the user below.
 logging.getLogger("absl").addFilter(lambda record: "orbax" not in record.pathname)
+warnings.filterwarnings("ignore", "coroutine '.*' was never awaited", RuntimeWarning)
 
 
 def warn(line: str) -> None:
@@ -204,11 +206,14 @@ class Checkpoints:
         return [int(which)]
 
     def score(self, step: int) -> float:
-        """A checkpoint's score, the higher the better; -inf where it has none."""
+        """A checkpoint's score, the higher the better; -inf where it has none.
+
+        inf where it cannot be read: whoever wants the best tries it first, and tells.
+        """
         try:
             metrics = _read_metadata(self.directory / str(step))[1].get(METRICS)
         except DamagedError:
-            return -math.inf
+            return math.inf
         return metrics["score"] if metrics else -math.inf
 
     def _first_whole(

@@ -17,10 +17,11 @@ def check(config: Config) -> None:
     Raises:
         InputError: with the way out.
     """
-    if config.data.source_vectors and config.model.tied_embeddings == "all":
+    tied = config.model.tied_embeddings
+    if config.data.source_vectors and tied in ("input", "all"):
         raise InputError(
-            "data.source_vectors is given, but with model.tied_embeddings 'all' both "
-            "sides have one table: set data.target_vectors instead"
+            f"data.source_vectors is given, but with model.tied_embeddings {tied!r} "
+            f"both sides have one table: set data.target_vectors instead"
         )
 
 

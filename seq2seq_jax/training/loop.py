@@ -158,7 +158,8 @@ class Run:
             count = sum(leaf.size for leaf in jax.tree.leaves(state.params))
             self.reporter.log(
                 f"{count:,} parameters, {len(self.plan):,} batches an epoch in "
-                f"{len(self.plan.shapes)} shapes, {self.devices.count} devices"
+                f"{len(self.plan.shapes)} shapes, {self.devices.count} "
+                f"device{'s' * (self.devices.count > 1)}"
             )
             return self.with_vectors(state), Progress()
         state, bookkeeping = self.checkpoints.restore(state)

@@ -10,6 +10,17 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 NOTICE = b"\nstopping: finishing the step and saving; once more quits at once\n"
 
 
+def asked(received: list[int]) -> bool:
+    """Whether a signal has come; a callback may have swallowed what the second raised.
+
+    Raises:
+        KeyboardInterrupt: two have.
+    """
+    if len(received) > 1:
+        raise KeyboardInterrupt
+    return bool(received)
+
+
 @contextlib.contextmanager
 def stopping() -> Iterator[Callable[[], bool]]:
     """A function that says whether SIGINT (Ctrl-C) or SIGTERM has come.
@@ -31,7 +42,7 @@ def stopping() -> Iterator[Callable[[], bool]]:
         return
     before = {number: signal.signal(number, handle) for number in SIGNALS}
     try:
-        yield lambda: bool(received)
+        yield lambda: asked(received)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

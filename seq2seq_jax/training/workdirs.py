@@ -33,6 +33,10 @@ RESUMABLE = (
 )
 
 
+# What preparing the data makes.
+PREPARED = ("tokenizers", "data", "lengths.json")
+
+
 def admit(config: Config, workdir: Path) -> list[str]:
     """Compare a config with the one that the workdir was begun with.
 
@@ -68,19 +72,29 @@ def claimed(config: Config, workdir: Path) -> Iterator[None]:
     those of the next.
     """
     fresh = not (workdir / "config.json").exists()
-    tokenizers = workdir / "tokenizers"
-    had_tokenizers = tokenizers.exists()
+    made = [name for name in PREPARED if not (workdir / name).exists()]
     write(workdir / "config.json", configs.to_json(config))
     try:
         yield
-    except BaseException:
+    except BaseException as error:
         if fresh:
             (workdir / "config.json").unlink(missing_ok=True)
-            if not had_tokenizers:
-                shutil.rmtree(tokenizers, ignore_errors=True)
+            # What was interrupted may go on from its cache; what was refused may not.
+            for name in (
+                made if isinstance(error, InputError) else {"tokenizers"} & {*made}
+            ):
+                remove(workdir / name)
             with contextlib.suppress(OSError):  # whatever else is there stays there
                 workdir.rmdir()
         raise
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write(path: Path, text: str) -> None:
