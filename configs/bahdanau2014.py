@@ -16,8 +16,9 @@ as prepared by TFDS. `small` is measured in docs/papers.md.
 Deviations of the full size: the cells have biases (GroundHog has almost none outside
 the readout); the first word's readout is not zeroed; buckets take the place of sorting
 20 batches at a time; WMT14 is read whole, not cut to 348M words; there are as many
-updates as RNNsearch-50* had. The readout takes s_{i-1} as in appendix A.2.2;
-`--model.decoder bahdanau` takes s_i as section 3.1 writes it. Of `small`:
+updates as RNNsearch-50* had; the paper does not tell its beam (12 is what others cite);
+the 30,000 words count the special tokens. The readout takes s_{i-1} as in appendix
+A.2.2; `--model.decoder bahdanau` takes s_i as section 3.1 writes it. Of `small`:
 SentencePiece, dropout, the initial values of ours, and Adam in place of Adadelta.
 """
 

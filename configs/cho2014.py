@@ -11,8 +11,9 @@ A GRU reads a phrase into one vector c, another writes the target phrase with c 
 step and every gate. Its headline use is to score the pairs of a phrase table, which the
 user brings as a TSV. `small` is measured in docs/papers.md.
 
-Deviations of the full size: batches hold phrases of about one length, the cells have
-biases, and the number of updates (about three days of the authors' machine) is ours. Of
+Deviations of the full size: batches hold phrases of about one length, phrases of over
+nine words are left out, the cells have biases, the 15,000 words count the special
+tokens, and the number of updates (about three days of the authors' machine) is ours. Of
 `small`: SentencePiece, dropout, and Adam in place of Adadelta.
 """
 

@@ -17,8 +17,9 @@ docs/papers.md.
 
 Deviations of the full size: SentencePiece BPE in place of the wordpiece model; one
 synchronous batch of 128 pairs in place of ten to twelve asynchronous replicas; the
-first states come from the encoder as in tensorflow/nmt; no refinement by reinforcement
-and no quantisation. Of `small`: three layers, and Adam throughout.
+first states come from the encoder as in tensorflow/nmt; biases start at 0, the forget
+gate's at 1; pairs of over 100 subwords are left out; no refinement by reinforcement and
+no quantisation. Of `small`: three layers, and Adam throughout.
 """
 
 from seq2seq_jax.config import Config, DataConfig, ModelConfig, TrainingConfig

@@ -15,8 +15,9 @@ prepared by TFDS. `small` is measured in docs/papers.md.
 
 Deviations of the full size: the cells have biases, the forget gate's starting at 1;
 there is no clipping of single states and of their gradients as in the authors' code;
-embeddings count in the gradient's norm. Of `small`: SentencePiece, two layers, global
-attention, and Adam in place of SGD.
+embeddings count in the gradient's norm; vocabulary sizes count the special tokens. The
+paper's search has no length penalty: `--length-penalty 0`. Of `small`: SentencePiece,
+two layers, global attention, and Adam in place of SGD.
 """
 
 from seq2seq_jax.config import Config, DataConfig, ModelConfig, TrainingConfig

@@ -13,9 +13,9 @@ measured in docs/papers.md.
 
 Deviations of the full size: SentencePiece BPE in place of the wordpiece model; no L2
 penalty; dropout falls on the layers' inputs and on the readout, not on the attention's
-weights; the first states come from the encoder. The 4,096 pairs of a batch are taken
-for 32 replicas of 128 each, which the schedule counts. Of `small`: two and three
-layers.
+weights; the gradient is clipped at 5, pairs of over 100 subwords are left out; the
+first states come from the encoder. The 4,096 pairs of a batch are taken for 32 replicas
+of 128 each, which the schedule counts. Of `small`: two and three layers.
 """
 
 from seq2seq_jax.config import Config, DataConfig, ModelConfig, TrainingConfig

@@ -14,7 +14,9 @@ must hold WMT14 as prepared by TFDS. `small` is measured in docs/papers.md.
 Deviations of the full size: the LSTM has no peepholes and biases in its gates, the
 forget gate's starting at 1, and the output layer has a bias; the paper's 12M "selected"
 sentences are not published, so all of WMT14 is read; pairs of over 100 words are left
-out. Of `small`: SentencePiece, two layers, dropout, and Adam in place of SGD.
+out; vocabulary sizes count the special tokens. The paper's search has no length
+penalty: `--length-penalty 0`. Of `small`: SentencePiece, two layers, dropout, and Adam
+in place of SGD.
 """
 
 from seq2seq_jax.config import Config, DataConfig, ModelConfig, TrainingConfig

@@ -12,8 +12,9 @@ docs/from-tensorflow-nmt.md maps every flag. Its 23.2 BLEU (IWSLT15 English to
 Vietnamese, tst2012, greedy) was not tried: the files are the user's. `small` is
 measured in docs/papers.md.
 
-Deviations: the source ends with an end marker; buckets are chosen from the data. Of
-`small`: SentencePiece, one layer of 128 a direction, and Adam in place of SGD.
+Deviations: the source ends with an end marker; the output layer has a bias; buckets are
+chosen from the data; vocabulary sizes count the special tokens. Of `small`:
+SentencePiece, one layer of 128 a direction, and Adam in place of SGD.
 """
 
 from seq2seq_jax.config import Config, DataConfig, ModelConfig, TrainingConfig
@@ -96,6 +97,7 @@ def model(
         cell="lstm",
         hidden_size=size,
         embedding_size=size,
+        encoder="stacks",
         encoder_layers=encoder_layers,
         decoder_layers=decoder_layers,
         bridge="each_direction",

@@ -129,7 +129,7 @@ def zones_of(key: Key, rate: float, cell: Cell, shape: tuple[int, ...]) -> Carry
 def rnn_step(
     params: Params, carry: Carry, projected: Array, drop: Array | None = None
 ) -> tuple[Carry, jax.Array]:
-    """Elman 1990: h_t = tanh(W x_t + U h_{t-1} + b).
+    """Elman 1990, figure 2: h_t = tanh(W x_t + U h_{t-1} + b).
 
     >>> params = {"input": jnp.eye(1), "recurrent": jnp.eye(1), "bias": jnp.zeros(1)}
     >>> carry, h = rnn_step(params, (jnp.zeros(1),), project(params, jnp.ones(1)))
@@ -146,7 +146,9 @@ def rnn_step(
 def lstm_step(
     params: Params, carry: Carry, projected: Array, drop: Array | None = None
 ) -> tuple[Carry, jax.Array]:
-    """Hochreiter & Schmidhuber 1997, with forget gate, without peepholes.
+    """Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000.
+
+    Without peepholes.
 
     i, f, g, o = W x_t + U h_{t-1} + b, cut in four;
     c_t = sigma(f) * c_{t-1} + sigma(i) * tanh(g);  h_t = sigma(o) * tanh(c_t).

@@ -34,7 +34,9 @@ def gru_init(
 def gru_step(
     params: Params, carry: Carry, projected: Array, drop: Array | None = None
 ) -> tuple[Carry, jax.Array]:
-    """GRU with the reset after the recurrent product, as in cuDNN, PyTorch and Flax.
+    """GRU with the reset after the recurrent product: cuDNN (Appleyard et al. 2016).
+
+    PyTorch and Flax have it so, too; Cho et al. 2014, eqs. 5-8, have it before.
 
     r = sigma(W_r x + U_r h);  z = sigma(W_z x + U_z h);
     n = tanh(W x + b + r * (U h + b'));  h_t = z * h_{t-1} + (1 - z) * n.
@@ -59,7 +61,7 @@ def gru_step(
 def gru_reset_before_step(
     params: Params, carry: Carry, projected: Array, drop: Array | None = None
 ) -> tuple[Carry, jax.Array]:
-    """GRU with the reset before the recurrent product (Cho et al. 2014, z keeps).
+    """GRU with the reset before the recurrent product: Cho et al. 2014, eqs. 5-8.
 
     r = sigma(W_r x + U_r h);  z = sigma(W_z x + U_z h);
     n = tanh(W x + U (r * h));  h_t = z * h_{t-1} + (1 - z) * n.

@@ -48,7 +48,7 @@ def unit_rows(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
 
 
 def uniform_initializers(scale: float | None) -> Initializers:
-    """U(-x, x) for everything, x = 0.1 unless told otherwise.
+    """U(-x, x) for all matrices and tables, x = 0.1 unless told otherwise.
 
     Sutskever 2014: 0.08; Luong 2015 and tensorflow/nmt: 0.1; GNMT 2016: 0.04.
     """
