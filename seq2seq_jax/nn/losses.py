@@ -1,12 +1,15 @@
 """Cross-entropy of a linear output layer, in chunks: logits `[B, T, V]` never exist.
 
-At V = 8,000 the logits of one batch outweigh everything else in memory. Here a scan
+At V = 8,000 the logits of one batch outweigh everything else in memory. Here a loop
 takes a few hundred tokens at a time, and the same pass that computes their loss
 computes its gradient, so that nothing is stored for the backward pass and nothing
-computed twice.
+computed twice. Real tokens come first, and the loop ends with the last of them: padding
+costs no products.
 """
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -48,13 +51,35 @@ def linear_cross_entropy(
     1.3863 1.3863 1.0
     """
 
-    def body(total: None, chunk: tuple) -> tuple[None, Sums]:
+    def add(sums: Sums, chunk: tuple, _: jax.Array) -> Sums:
         x, y, real = chunk
-        return total, chunk_sums(x, y, real, kernel, bias, label_smoothing)[0]
+        here = chunk_sums(x, y, real, kernel, bias, label_smoothing)[0]
+        return jax.tree.map(jnp.add, sums, here)
 
-    chunks = in_chunks(readout, targets, mask, kernel.shape[-1])
-    _, sums = jax.lax.scan(body, None, chunks)
-    return jax.tree.map(jnp.sum, sums)
+    tokens = readout, targets, mask
+    return fold(add, no_sums(readout), real_first(mask), *tokens, kernel.shape[-1])
+
+
+def no_sums(like: Array) -> Sums:
+    """Sums of nothing; zeros made from data vary over devices as the data does."""
+    return Sums(*[jnp.zeros_like(like, shape=(), dtype=jnp.float32)] * 4)
+
+
+def real_first(mask: Array) -> jax.Array:
+    """The place of each token `[N]` once the real ones stand before the others.
+
+    >>> real_first(jnp.array([False, True, True])).tolist()
+    [2, 0, 1]
+    """
+    real = jnp.reshape(mask, -1)
+    others = jnp.sum(real) + jnp.cumsum(~real)
+    return jnp.where(real, jnp.cumsum(real), others) - 1
+
+
+def in_order(x: Array, places: jax.Array, *tail: int) -> jax.Array:
+    """`x [..., *tail]` as `[N, *tail]`, each token at its place."""
+    flat = jnp.reshape(x, (places.size, *tail))
+    return jnp.zeros_like(flat).at[places].set(flat)
 
 
 def in_chunks(readout: Array, targets: Array, mask: Array, vocabulary: int) -> tuple:
@@ -69,6 +94,30 @@ def in_chunks(readout: Array, targets: Array, mask: Array, vocabulary: int) -> t
         return padded.reshape(-1, size, *tail)
 
     return cut(readout, readout.shape[-1]), cut(targets), cut(mask)
+
+
+def fold(
+    step: Callable[[Any, tuple, jax.Array], Any],
+    first: Any,
+    places: jax.Array,
+    readout: Array,
+    targets: Array,
+    mask: Array,
+    vocabulary: int,
+) -> Any:
+    """`step(carry, (readout, targets, mask), number) -> carry` over real chunks."""
+    chunks = in_chunks(
+        in_order(readout, places, readout.shape[-1]),
+        in_order(targets, places),
+        in_order(mask, places),
+        vocabulary,
+    )
+
+    def body(number: jax.Array, carry: Any) -> Any:
+        return step(carry, jax.tree.map(lambda x: x[number], chunks), number)
+
+    size = chunks[1].shape[1]
+    return jax.lax.fori_loop(0, -(-jnp.sum(mask) // size), body, first)
 
 
 def chunk_sums(
@@ -111,27 +160,33 @@ def forward(
     """The sums and the loss's gradient: d l = softmax - (1 - u) onehot - u / V."""
     size = kernel.shape[-1]
 
-    def body(totals: tuple, chunk: tuple) -> tuple[tuple, tuple]:
-        d_kernel, d_bias = totals
+    def add(totals: tuple, chunk: tuple, number: jax.Array) -> tuple:
+        d_kernel, d_bias, d_readout, total = totals
         x, y, real = chunk
         sums, (exps, norm) = chunk_sums(x, y, real, kernel, bias, label_smoothing)
         onehot = jnp.arange(size) == y[..., None]
         d_logits = exps / norm - label_smoothing / size
         d_logits = d_logits - jnp.where(onehot, 1.0 - label_smoothing, 0.0)
         d_logits = jnp.where(real[..., None], d_logits, 0.0)
-        d_readout = layers.matmul(d_logits, kernel.T)
         d_kernel = d_kernel + layers.matmul(x.T, d_logits.astype(kernel.dtype))
-        return (d_kernel, d_bias + d_logits.sum(0)), (sums, d_readout)
+        d_x = layers.matmul(d_logits, kernel.T)
+        return (
+            d_kernel,
+            d_bias + d_logits.sum(0),
+            jax.lax.dynamic_update_slice(d_readout, d_x, (number * len(d_x), 0)),
+            jax.tree.map(jnp.add, total, sums),
+        )
 
     # Zeros made from data vary over devices as the data does.
-    zeros = jnp.zeros_like(readout, shape=kernel.shape, dtype=jnp.float32)
-    first = zeros, jnp.zeros_like(zeros, shape=size)
-    chunks = in_chunks(readout, targets, mask, size)
-    totals, (sums, d_readout) = jax.lax.scan(body, first, chunks)
-    d_readout = d_readout.reshape(-1, readout.shape[-1])[: targets.size]
-    d_readout = d_readout.reshape(readout.shape).astype(readout.dtype)
-    gradients = (d_readout, totals[0].astype(kernel.dtype), totals[1])
-    return jax.tree.map(jnp.sum, sums), gradients
+    zeros = partial(jnp.zeros_like, readout, dtype=jnp.float32)
+    width, places = readout.shape[-1], real_first(mask)
+    # The last chunk may end behind the last token: by less than there are tokens.
+    rows = zeros(shape=(2 * targets.size, width))
+    first = zeros(shape=kernel.shape), zeros(shape=size), rows, no_sums(readout)
+    tokens = readout, targets, mask
+    d_kernel, d_bias, rows, sums = fold(add, first, places, *tokens, size)
+    d_readout = rows[places].reshape(readout.shape).astype(readout.dtype)
+    return sums, (d_readout, d_kernel.astype(kernel.dtype), d_bias)
 
 
 def backward(label_smoothing: float, gradients: tuple, cotangent: Sums) -> tuple:
