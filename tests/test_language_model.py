@@ -15,7 +15,14 @@ from seq2seq_jax.errors import InputError
 from seq2seq_jax.nn import checks
 from seq2seq_jax.training import checks as training_checks
 
-CONFIG = replace(TINY, encoder="none", attention="none", bridge="zero")
+CONFIG = replace(
+    TINY,
+    hidden_size=6,
+    decoder_hidden_size=None,
+    encoder="none",
+    attention="none",
+    bridge="zero",
+)
 
 
 def test_it_has_no_encoder_and_reads_no_source():
@@ -31,6 +38,12 @@ def test_it_has_no_encoder_and_reads_no_source():
 def test_attention_and_bridge_need_a_source(wrong):
     with pytest.raises(InputError, match="reads no source"):
         checks.check(replace(CONFIG, **wrong))
+
+
+def test_cho_s_decoder_needs_a_source():
+    cell = {"decoder": "cho", "cell": "gru_reset_before"}
+    with pytest.raises(InputError, match=r"'cho' reads.*set model\.decoder plain"):
+        checks.check(replace(CONFIG, **cell))
 
 
 def test_data_and_model_must_agree():
