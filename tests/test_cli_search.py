@@ -143,6 +143,9 @@ def test_the_mean_of_checkpoints_serves_every_command(workdir, tmp_path):
     best = tmp_path / "best"
     said = succeed("average", "--workdir", workdir, "--best", 2, "-o", best)
     assert said.startswith(f"{best}: mean of 2 checkpoints, steps ")
+    one = tmp_path / "one"
+    said = succeed("average", "--workdir", workdir, "--last", 1, "-o", one)
+    assert said == f"{one}: mean of 1 checkpoint, step 60\n"
 
 
 def test_what_cannot_be_averaged_is_refused_in_one_line(workdir, tmp_path):

@@ -20,8 +20,8 @@ class Alignment(NamedTuple):
         weights: `(params, config, energies [..., S], query [..., H], mask [..., S],
             state) -> [..., S]`, at least 0, and 0 where the mask is false.
         recurrent: whether the weights depend on those of the step before.
-        sums_to_one: whether the weights of a row that has a real position do; they
-            never sum to more.
+        sums_to_one: whether the weights of a row that has a real position do, where
+            not all that it may look at have the energy `NEVER`; they never sum to more.
         settings: fields of the config that it reads and some other entries do not.
     """
 
