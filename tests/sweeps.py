@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from seq2seq_jax.config import ModelConfig
+from seq2seq_jax.nn.unread import READERS
 
 TINY = ModelConfig(hidden_size=4, decoder_hidden_size=6, embedding_size=6, dropout=0.0)
 
@@ -209,18 +210,12 @@ SWEEP += [
 
 def attending(attention, decoder, alignment="global", **more):
     """A config for a score and an alignment, around which all is as small as can be."""
-    return model_config(
-        attention,
-        decoder,
-        "rnn",
-        "dense",
-        False,
-        (1, 1),
-        alignment=alignment,
-        window=1,
-        positions=4,
-        **more,
+    config = model_config(
+        attention, decoder, "rnn", "dense", False, (1, 1), alignment=alignment, **more
     )
+    small = {"window": 1, "positions": 4}
+    read = {name: n for name, n in small.items() if READERS[name].read(config)}
+    return replace(config, **read)
 
 
 # Every score and alignment; what reads its own past, with every kind of unroll.

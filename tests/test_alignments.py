@@ -13,6 +13,7 @@ from test_attention import CONFIGS, LENGTHS, B, C, S, made, name
 from seq2seq_jax.config import ModelConfig
 from seq2seq_jax.nn import attention, layers
 from seq2seq_jax.nn.alignments import ALIGNMENTS
+from seq2seq_jax.nn.memory import masked_softmax
 from seq2seq_jax.nn.scores import SCORES
 from seq2seq_jax.types import AttentionState, EncoderOutput
 
@@ -194,6 +195,30 @@ def test_location_ignores_annotations_and_the_tail_of_long_sources():
     _, _, (short, _) = looked("location", source=2, length=2, positions=4)
     assert short.shape == (B, 2)
     assert_close(short.sum(-1), np.ones(B), 1e-6)
+
+
+@pytest.mark.parametrize("alignment", ["local_m", "local_p"])
+def test_a_window_beyond_the_positions_of_location_looks_nowhere(alignment):
+    """Not everywhere alike, as a softmax over energies that are all the same."""
+    config = replace(CONFIGS[0], attention="location", alignment=alignment, window=1)
+    config = replace(config, positions=2)
+    params, *rest = sentence(config)
+    weights, contexts = jitted_walk(config, params, *rest)
+    assert not np.asarray(weights)[..., 2:].any()
+    assert np.asarray(weights)[:2, 0, :2].any(axis=-1).all()
+    if alignment == "local_m":
+        assert not np.asarray(contexts)[0, 3:].any()  # the window is at 3 and on
+
+    def total(params):
+        return walk(config, params, *rest)[1].sum()
+
+    for leaf in jax.tree.leaves(jax.jit(jax.grad(total))(params)):
+        assert np.isfinite(leaf).all()
+
+
+def test_energies_that_are_no_numbers_stay_so():
+    both = jnp.array([jnp.nan, 1.0])
+    assert np.isnan(masked_softmax(both, jnp.ones(2, bool))).all()
 
 
 def test_scaled_scores_start_where_their_papers_start():

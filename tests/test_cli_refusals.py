@@ -5,6 +5,11 @@ import shutil
 import pytest
 from command_line import LINES, ROOT, refusal
 
+from seq2seq_jax import config as configs
+from seq2seq_jax.commands import align
+from seq2seq_jax.config import Config
+from seq2seq_jax.errors import InputError
+
 BAD_RECIPES = {
     "config = 1\n": "has no function get_config",
     "def get_config(): return {}\n": "returned dict, expected seq2seq_jax.config.",
@@ -154,3 +159,10 @@ def test_evaluate_refuses_an_unknown_tokenisation_at_once(capitals, trained):
     ]
     said = refusal("evaluate", "--workdir", trained, *files, "--tokenize", "13b")
     assert "did you mean '13a'?" in said
+
+
+def test_given_targets_are_not_searched_for(tmp_path):
+    (tmp_path / "config.json").write_text(configs.to_json(Config()), encoding="utf-8")
+    wish = ["--workdir", str(tmp_path), "--target", "y", "-o", "pictures"]
+    with pytest.raises(InputError, match="--beam-size is 3, but --target is given"):
+        align.main([*wish, "--beam-size", "3"], "prog")

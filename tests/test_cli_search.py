@@ -143,6 +143,9 @@ def test_the_mean_of_checkpoints_serves_every_command(workdir, tmp_path):
     best = tmp_path / "best"
     said = succeed("average", "--workdir", workdir, "--best", 2, "-o", best)
     assert said.startswith(f"{best}: mean of 2 checkpoints, steps ")
+    one = tmp_path / "one"
+    said = succeed("average", "--workdir", workdir, "--last", 1, "-o", one)
+    assert said == f"{one}: mean of 1 checkpoint, step 60\n"
 
 
 def test_what_cannot_be_averaged_is_refused_in_one_line(workdir, tmp_path):
@@ -172,6 +175,11 @@ def test_what_cannot_be_averaged_is_refused_in_one_line(workdir, tmp_path):
         (["--length-penalty", "nan"], "length_penalty is nan, expected a finite"),
         (["--length-penalty-kind", "mean"], "--length-penalty-kind is 'mean'"),
         (["--temperature", "0.5"], "--temperature is 0.5 without --sample"),
+        (["--sample", "--beam-size", "3"], "--beam-size is 3, but with --sample"),
+        (
+            ["--length-penalty-kind", "none", "--length-penalty", "0.5"],
+            "length_penalty is 0.5, but length_penalty_kind is 'none'",
+        ),
         (["--seed", "3"], "--seed is 3 without --sample"),
         (["--sample", "--temperature", "-1"], "temperature is -1.0, expected a fin"),
         (["--sample", "--n-best", "0"], "n_best is 0, expected 1 or more samples"),

@@ -10,12 +10,21 @@ from command_line import refusal, succeed
 from small import everything, make_batch, params_of
 from sweeps import TINY
 
+from seq2seq_jax import config as configs
+from seq2seq_jax.commands import align, evaluate, score, translate
 from seq2seq_jax.config import Config, DataConfig
 from seq2seq_jax.errors import InputError
 from seq2seq_jax.nn import checks
 from seq2seq_jax.training import checks as training_checks
 
-CONFIG = replace(TINY, encoder="none", attention="none", bridge="zero")
+CONFIG = replace(
+    TINY,
+    hidden_size=6,
+    decoder_hidden_size=None,
+    encoder="none",
+    attention="none",
+    bridge="zero",
+)
 
 
 def test_it_has_no_encoder_and_reads_no_source():
@@ -33,10 +42,46 @@ def test_attention_and_bridge_need_a_source(wrong):
         checks.check(replace(CONFIG, **wrong))
 
 
+def test_cho_s_decoder_needs_a_source():
+    cell = {"decoder": "cho", "cell": "gru_reset_before"}
+    with pytest.raises(InputError, match=r"'cho' reads.*set model\.decoder plain"):
+        checks.check(replace(CONFIG, **cell))
+
+
 def test_data_and_model_must_agree():
     for data, model in ((DataConfig(target_only=True), TINY), (DataConfig(), CONFIG)):
         with pytest.raises(InputError, match="a language model needs"):
             training_checks.check(Config(data, model))
+
+
+@pytest.fixture
+def workdir(tmp_path):
+    config = Config(DataConfig(target_only=True), CONFIG)
+    (tmp_path / "config.json").write_text(configs.to_json(config), encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("command", "files"),
+    [
+        (translate, ["-i", "x"]),
+        (evaluate, ["--source", "x", "--reference", "y"]),
+        (align, ["-i", "x", "-o", "pictures"]),
+        (align, ["-i", "x", "--target", "y", "-o", "pictures"]),
+    ],
+)
+def test_what_decodes_sources_points_to_its_perplexity(workdir, command, files):
+    with pytest.raises(InputError) as caught:
+        command.main(["--workdir", str(workdir), *files], "prog")
+    said = f"score --workdir {workdir} --target FILE --summary perplexity"
+    assert "is a language model: " in str(caught.value) and said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_sources_are_no_part_of_its_score(workdir):
+    files = ["--source", "x", "--target", "y"]
+    with pytest.raises(InputError, match=r"--source is x, but .* leave it out"):
+        score.main(["--workdir", str(workdir), *files], "prog")
 
 
 @pytest.mark.slow

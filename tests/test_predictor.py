@@ -202,6 +202,10 @@ def test_an_empty_target_is_its_end():
         ({"max_output_length": 0}, "max_output_length is 0"),
         ({"window": 0}, "window is 0"),
         ({"length_penalty": float("nan")}, "length_penalty is nan"),
+        (
+            {"length_penalty_kind": "none", "length_penalty": 0.5},
+            "length_penalty is 0.5, but length_penalty_kind is 'none'",
+        ),
         ({"length_penalty_kind": "gmnt"}, "length_penalty_kind is 'gmnt'.*'gnmt'"),
         ({"coverage_penalty": -0.1}, "coverage_penalty is -0.1, expected a finite"),
     ],

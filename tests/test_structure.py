@@ -21,7 +21,7 @@ FILES = [
 ROWS = (
     ("errors", "allocation"),
     ("types", "config", "flags", "program", "compilation"),
-    ("limits",),
+    ("limits", "unread"),
     (
         "nn.gates",
         "nn.layers",
@@ -62,7 +62,7 @@ ROWS = (
         "nn.decoder_plain",
     ),
     ("nn.decoders",),
-    ("nn.decoder",),
+    ("nn.decoder", "nn.unread"),
     ("nn.model", "nn.checks"),
     (
         "data",

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from seq2seq_jax.config import Config, TrainingConfig
+from seq2seq_jax.config import Config, DataConfig, TrainingConfig
 from seq2seq_jax.errors import InputError
 from seq2seq_jax.nn import model
 from seq2seq_jax.training import checks
@@ -67,3 +67,38 @@ def test_a_beam_wider_than_the_vocabulary_is_refused():
     checks.check_vocabulary(config, 9)
     with pytest.raises(InputError, match="eval_beam_size is 9, expected at most"):
         checks.check_vocabulary(config, 8)
+
+
+def accepted(**training):
+    checks.check(replace(GOOD, training=TrainingConfig(**training)))
+
+
+def test_a_warm_up_ends_within_the_training():
+    assert "set training.warmup_steps 9 or less" in refusal(steps=9, warmup_steps=10)
+    accepted(steps=9, warmup_steps=9)
+    accepted(steps=9, warmup_steps=10, epochs=2.0)  # who knows how long that is
+    accepted(steps=9, warmup_steps=10, schedule="rnmt")
+
+
+def test_sgd_takes_over_from_another_and_before_the_end():
+    assert "SGD would never take over" in refusal(sgd_from=300, steps=300)
+    accepted(sgd_from=299, steps=300)
+    accepted(sgd_from=300, steps=300, epochs=2.0)
+    assert "'sgd' from the first step on" in refusal(sgd_from=9, optimizer="sgd")
+
+
+def test_a_cosine_comes_down_from_every_peak():
+    cosine = {"schedule": "cosine", "learning_rate": 0.1}
+    message = refusal(final_learning_rate=0.2, **cosine)
+    assert "final_learning_rate is 0.2, expected at most training.learning_" in message
+    accepted(final_learning_rate=0.1, **cosine)
+    later = {"sgd_from": 9, "sgd_learning_rate": 0.01}
+    assert "sgd_learning_rate (0.01)" in refusal(
+        final_learning_rate=0.1, **cosine, **later
+    )
+
+
+def test_one_vocabulary_has_one_size():
+    data = DataConfig(shared_vocab=True, target_vocab_size=9)
+    with pytest.raises(InputError, match=r"set data\.vocab_size alone"):
+        checks.check(replace(GOOD, data=data))

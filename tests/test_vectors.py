@@ -1,15 +1,17 @@
 """Embeddings that start from word vectors."""
 
 import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from seq2seq_jax import config as configs
 from seq2seq_jax.config import Config, DataConfig, ModelConfig
 from seq2seq_jax.data import pipeline, tokenizers, vectors
 from seq2seq_jax.errors import InputError
-from seq2seq_jax.training import embeddings
+from seq2seq_jax.training import embeddings, loop, workdirs
 
 WORDS = tokenizers.train("word", ["der hund", "die katze"], vocab_size=20)
 LINES = "3 2\nhund 1 2\nfremd 3 4\nkatze 0.5 -1e-1\nhund 9 9\n"
@@ -41,19 +43,52 @@ def test_bad_files_are_refused_with_their_line(tmp_path, text, says):
         vectors.read(write(tmp_path, text), WORDS, 2)
 
 
+def prepared(tokenizer):
+    return pipeline.Prepared(tokenizer, tokenizer, None, None, None)
+
+
 def test_only_the_rows_of_known_tokens_change(tmp_path):
     path = write(tmp_path, LINES)
     config = Config(DataConfig(target_vectors=str(path)), ModelConfig(embedding_size=2))
     table = np.full((WORDS.size, 2), 7.0, np.float32)
     params = {"source": {"table": table}, "target": {"table": table}, "head": 1}
     said = []
-    made = embeddings.start_from_vectors(params, config, WORDS, WORDS, said.append)
+    found = embeddings.read(config, prepared(WORDS), said.append)
+    made = embeddings.start_from(params, found)
     assert made["head"] == 1 and made["source"]["table"] is table
     known = WORDS.encode("hund katze")
     np.testing.assert_allclose(made["target"]["table"][known[0]], [1, 2])
     rest = [i for i in range(WORDS.size) if i not in known]
     assert (np.asarray(made["target"]["table"])[rest] == 7.0).all()
     assert said == [f"{path}: vectors of 2 of {WORDS.size} target tokens"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("abc def\n", "holds no numbers"), ("word 1 2 3 4 5 6\n", "a vector for none")],
+)
+def test_a_refused_file_leaves_the_workdir_to_the_corrected_command(
+    tiny, tmp_path, text, says
+):
+    config, workdir = tiny(), tmp_path / "run"
+    data = replace(config.data, source_vectors=str(write(tmp_path, text)))
+    with pytest.raises(InputError, match=says):
+        loop.train(replace(config, data=data), workdir, log=lambda line: None)
+    if says == "holds no numbers":
+        assert not workdir.exists()
+    assert not (workdir / "config.json").exists()
+    assert not (workdir / "tokenizers").exists()
+    assert workdirs.admit(config, workdir) == []
+
+
+def test_a_run_that_goes_on_needs_its_vectors_no_more(whole, tmp_path):
+    config, workdir = whole[0], tmp_path / "run"
+    shutil.copytree(whole[1], workdir)
+    data = replace(config.data, source_vectors=str(tmp_path / "gone"))
+    other = replace(config, data=data)
+    (workdir / "config.json").write_text(configs.to_json(other), encoding="utf-8")
+    report = loop.train(other, workdir, log=lambda line: None)
+    assert report.status == "already done"
 
 
 def test_source_vectors_need_a_source_table():
@@ -64,6 +99,9 @@ def test_source_vectors_need_a_source_table():
     with pytest.raises(InputError, match=r"set data\.target_vectors"):
         embeddings.check(config)
     embeddings.check(replace(config, model=ModelConfig()))
+    none = ModelConfig(encoder="none")
+    with pytest.raises(InputError, match=r"'none' reads no source: leave it out"):
+        embeddings.check(replace(config, model=none))
 
 
 def test_each_side_has_its_own_vocabulary_size():

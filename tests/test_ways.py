@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from runs import at_step
 
 from seq2seq_jax.training import loop
 from seq2seq_jax.training.checkpoints import Checkpoints
@@ -45,7 +47,7 @@ def test_it_learns(runs):
     assert np.isfinite(losses).all() and np.mean(losses[-3:]) < np.mean(losses[:3])
 
 
-def test_a_resumed_run_ends_as_one_never_interrupted(tiny, tmp_path):
+def test_a_resumed_run_ends_as_one_never_interrupted(tiny, tmp_path, monkeypatch):
     """With a switch of optimisers and a climbing share on either side of the break."""
     ways = {
         "batch_size": 16,
@@ -58,11 +60,16 @@ def test_a_resumed_run_ends_as_one_never_interrupted(tiny, tmp_path):
         "sgd_from": 8,
         "eval_every": 3,
     }
-    ends = []
-    for folder, lengths in {"whole": (12,), "twice": (6, 12)}.items():
-        for steps in lengths:
-            config = tiny(steps=steps, **ways)
-            loop.train(config, tmp_path / folder, log=lambda line: None)
+    ends, config = [], tiny(**ways)
+    for folder, statuses in {
+        "whole": ["done"],
+        "twice": ["interrupted", "done"],
+    }.items():
+        if len(statuses) > 1:
+            at_step(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        for status in statuses:
+            report = loop.train(config, tmp_path / folder, log=lambda line: None)
+            assert report.status == status
         checkpoints = Checkpoints(tmp_path / folder / "checkpoints")
         ends.append(checkpoints.restore_params("latest"))
     jax.tree.map(np.testing.assert_array_equal, *ends)

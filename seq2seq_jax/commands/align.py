@@ -39,7 +39,9 @@ def main(args: Sequence[str], prog: str) -> None:
         InputError: where the arguments, the workdir or a line cannot be used.
     """
     options = flags.parse(Options, args, prog=prog, description=DESCRIPTION)
+    decoding.check_source(options.workdir, "align")
     decoding.check_attention(options.workdir, "align")
+    check_search(options)
     if options.target is not None and options.input not in streams.STREAM:
         streams.count([options.input, options.target])
     sources = streams.lines(options.input)
@@ -68,6 +70,17 @@ def alignments(
         return predictor.score(sources, streams.lines(options.target))
     results = decoding.translate(predictor, sources, options, alignments=True)
     return (best for best, *_ in results)
+
+
+def check_search(options: Options) -> None:
+    """Refuse options of a search where there is none."""
+    for name in decoding.SEARCH:
+        value = getattr(options, name)
+        if options.target is not None and value != getattr(Options, name):
+            raise InputError(
+                f"--{name.replace('_', '-')} is {value}, but --target is given and "
+                f"nothing searched for: leave one of them out"
+            )
 
 
 def check_folder(folder: Path) -> None:

@@ -50,4 +50,5 @@ def main(args: Sequence[str], prog: str) -> None:
         options.workdir, options.output, last=options.last, best=options.best
     )
     said = ", ".join(map(str, steps))
-    print(f"{options.output}: mean of {len(steps)} checkpoints, steps {said}")
+    many = "s" * (len(steps) > 1)
+    print(f"{options.output}: mean of {len(steps)} checkpoint{many}, step{many} {said}")

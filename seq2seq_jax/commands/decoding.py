@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # it imports jax, which errors and help need not wait for
     from seq2seq_jax.inference.predictor import Predictor
     from seq2seq_jax.inference.results import Hypothesis
 
+SEARCH = ("beam_size", "length_penalty", "length_penalty_kind", "coverage_penalty")
 WINDOW = 4096  # lines read before the first answer: more make fuller batches
 
 
@@ -97,6 +98,21 @@ def check_attention(workdir: Path, wish: str) -> None:
         raise InputError(
             f"{wish} needs attention, but model.attention of {workdir} is 'none'"
         )
+
+
+def check_source(workdir: Path, command: str) -> None:
+    """Refuse to decode the sources of a model that reads none."""
+    if not reads_source(workdir):
+        raise InputError(
+            f"{command} needs a model that reads sources, but that of {workdir} is a "
+            f"language model: `seq2seq-jax score --workdir {workdir} --target FILE "
+            f"--summary perplexity` measures it"
+        )
+
+
+def reads_source(workdir: Path) -> bool:
+    """Whether a run's model is no language model."""
+    return run_config(workdir).model.encoder != "none"
 
 
 def translate(

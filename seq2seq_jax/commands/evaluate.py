@@ -23,10 +23,7 @@ word error rate: lines that equal no reference, where a line is a word.
 BLEU and chrF2: by sacrebleu, with the signature to cite."""
 
 
-SEARCH = (
-    *("beam_size", "length_penalty", "length_penalty_kind", "coverage_penalty"),
-    "replace_unk",
-)
+SAID = (*decoding.SEARCH, "replace_unk")  # the options that as_json repeats
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +49,7 @@ def main(args: Sequence[str], prog: str) -> None:
         InputError: where the arguments, the workdir or a line cannot be used.
     """
     options = flags.parse(Options, args, prog=prog, description=DESCRIPTION)
+    decoding.check_source(options.workdir, "evaluate")
     decoding.check_dictionary(options)
     streams.count([options.source, *options.reference])
     files = (streams.lines(path) for path in options.reference)
@@ -82,7 +80,7 @@ def as_json(measured: dict[str, Measured], lines: int, options: Options) -> str:
         {name: value for name, (value, _) in measured.items()}
         | {"signatures": {name: s for name, (_, s) in measured.items() if s}}
         | {"lines": lines, "checkpoint": options.checkpoint}
-        | {name: getattr(options, name) for name in SEARCH}
+        | {name: getattr(options, name) for name in SAID}
     )
 
 

@@ -39,16 +39,12 @@ def main(args: Sequence[str], prog: str) -> None:
         InputError: where the arguments, the workdir or a line cannot be used.
     """
     options = flags.parse(Options, args, prog=prog, description=DESCRIPTION)
+    check_source(options)
     # A language model's encoder reads nothing: its targets stand in for sources.
     source = options.source or options.target
     with streams.writer(options.output, [source, options.target]) as write:
         streams.count([source, options.target])
         predictor = decoding.load(options)
-        if options.source is None and predictor.config.encoder != "none":
-            raise InputError(
-                f"--source is missing, expected a file of sources: the model of "
-                f"{options.workdir} reads them"
-            )
         sources, targets = streams.lines(source), streams.lines(options.target)
         log_prob, tokens = 0.0, 0
         for score in predictor.score(sources, targets):
@@ -58,3 +54,18 @@ def main(args: Sequence[str], prog: str) -> None:
                 write(f"{score.log_prob:.6f}")
         if options.summary == "perplexity":
             write(f"{math.exp(-log_prob / tokens):.6f}")
+
+
+def check_source(options: Options) -> None:
+    """Refuse sources for a model that reads none, and the reverse."""
+    reads = decoding.reads_source(options.workdir)
+    if reads and options.source is None:
+        raise InputError(
+            f"--source is missing, expected a file of sources: the model of "
+            f"{options.workdir} reads them"
+        )
+    if not reads and options.source is not None:
+        raise InputError(
+            f"--source is {options.source}, but the model of {options.workdir} is a "
+            f"language model and reads no sources: leave it out"
+        )

@@ -74,7 +74,13 @@ def main(args: Sequence[str], prog: str) -> None:
 
 
 def check(options: Options) -> None:
-    """Refuse options that do not go together."""
+    """Refuse options that do not go together, or not with the model."""
+    decoding.check_source(options.workdir, "translate")
+    if options.sample and options.beam_size != Options.beam_size:
+        raise InputError(
+            f"--beam-size is {options.beam_size}, but with --sample nothing is "
+            f"searched for: leave one of them out; --n-best is the number of samples"
+        )
     if not options.sample:
         if not 1 <= options.n_best <= options.beam_size:
             raise InputError(

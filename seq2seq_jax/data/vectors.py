@@ -1,5 +1,6 @@
 """Word vectors in text form, as word2vec, GloVe and fastText write them."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +13,34 @@ from seq2seq_jax.errors import InputError
 def read(path: str | Path, tokenizer: Tokenizer, size: int) -> tuple[np.ndarray, ...]:
     """The vectors of tokens that a vocabulary has: ids `[N]` and vectors `[N, size]`.
 
-    Lines are `token x1 x2 ...`; a first line of two integers (word2vec's count and
-    size) is passed over. Of a token that comes twice the first vector counts.
+    Of a token that comes twice the first vector counts.
 
     Raises:
-        InputError: a line that does not hold `size` numbers, with its number, or a
-            file none of whose tokens the vocabulary has.
+        InputError: as `lines`, or a file none of whose tokens the vocabulary has.
     """
     pieces = tokenizer.pieces(range(tokenizer.size))
     wanted = {piece: number for number, piece in enumerate(pieces)}
     found: dict[int, np.ndarray] = {}
+    for token, vector in lines(path, size):
+        if token in wanted:
+            found.setdefault(wanted[token], vector)
+    if not found:
+        raise InputError(
+            f"{path} has a vector for none of the vocabulary's {tokenizer.size:,} "
+            f"tokens: is it of another language, or for another tokenizer?"
+        )
+    return np.array(list(found), np.int32), np.stack(list(found.values()))
+
+
+def lines(path: str | Path, size: int) -> Iterator[tuple[str, np.ndarray]]:
+    """Each token with its vector `[size]`, as they come.
+
+    Lines are `token x1 x2 ...`; a first line of two integers (word2vec's count and
+    size) is passed over.
+
+    Raises:
+        InputError: a line that does not hold `size` numbers, with its number.
+    """
     for number, line in enumerate(read_lines(path), 1):
         token, *values = line.rstrip().split(" ")
         if number == 1 and len(values) == 1 and token.isdigit():
@@ -37,11 +56,4 @@ def read(path: str | Path, tokenizer: Tokenizer, size: int) -> tuple[np.ndarray,
                 f"{path}, line {number}: {len(vector)} numbers, expected "
                 f"model.embedding_size ({size}) finite ones after the token"
             )
-        if token in wanted:
-            found.setdefault(wanted[token], vector)
-    if not found:
-        raise InputError(
-            f"{path} has a vector for none of the vocabulary's {tokenizer.size:,} "
-            f"tokens: is it of another language, or for another tokenizer?"
-        )
-    return np.array(list(found), np.int32), np.stack(list(found.values()))
+        yield token, vector

@@ -8,6 +8,7 @@ from seq2seq_jax.errors import InputError, choose
 from seq2seq_jax.inference.penalties import LENGTH_PENALTIES
 
 SEEDS = 1 << 32
+LENGTH_PENALTY = 1.0  # alpha, unless told otherwise
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,14 @@ def check(search: Search, vocabulary: int, attention: str) -> None:
             "a dictionary is given, but replace_unk is False: expected both or neither"
         )
     choose(LENGTH_PENALTIES, search.length_penalty_kind, "length_penalty_kind")
+    if search.length_penalty_kind == "none" and search.length_penalty not in (
+        0.0,
+        LENGTH_PENALTY,
+    ):
+        raise InputError(
+            f"length_penalty is {search.length_penalty}, but length_penalty_kind is "
+            f"'none', which has no use for it: leave one of them out"
+        )
     if not math.isfinite(search.length_penalty):
         raise InputError(
             f"length_penalty is {search.length_penalty}, expected a finite number"

@@ -142,7 +142,7 @@ class Predictor:
         texts: Iterable[str],
         beam_size: int = 5,
         n_best: int = 1,
-        length_penalty: float = 1.0,
+        length_penalty: float = options.LENGTH_PENALTY,
         max_output_length: int | None = None,
         *,
         alignments: bool = True,

@@ -20,14 +20,16 @@ class Alignment(NamedTuple):
         weights: `(params, config, energies [..., S], query [..., H], mask [..., S],
             state) -> [..., S]`, at least 0, and 0 where the mask is false.
         recurrent: whether the weights depend on those of the step before.
-        sums_to_one: whether the weights of a row that has a real position do; they
-            never sum to more.
+        sums_to_one: whether the weights of a row that has a real position do, where
+            not all that it may look at have the energy `NEVER`; they never sum to more.
+        settings: fields of the config that it reads and some other entries do not.
     """
 
     init: Callable[..., Params]
     weights: Callable[..., jax.Array]
     recurrent: bool = False
     sums_to_one: bool = True
+    settings: tuple[str, ...] = ()
 
 
 def no_init(
@@ -187,8 +189,10 @@ def monotonic_weights(
 
 ALIGNMENTS = {
     "global": Alignment(no_init, global_weights),
-    "local_m": Alignment(no_init, local_m_weights),
-    "local_p": Alignment(local_p_init, local_p_weights, sums_to_one=False),
+    "local_m": Alignment(no_init, local_m_weights, settings=("window",)),
+    "local_p": Alignment(
+        local_p_init, local_p_weights, sums_to_one=False, settings=("window",)
+    ),
     "monotonic": Alignment(
         monotonic_init, monotonic_weights, recurrent=True, sums_to_one=False
     ),

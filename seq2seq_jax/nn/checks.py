@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from seq2seq_jax import unread
 from seq2seq_jax.config import ModelConfig
 from seq2seq_jax.errors import InputError, choose
 from seq2seq_jax.nn import layers, sizes
@@ -14,6 +15,7 @@ from seq2seq_jax.nn.encoder import ENCODERS
 from seq2seq_jax.nn.recurrence import SCANS
 from seq2seq_jax.nn.residuals import RESIDUALS
 from seq2seq_jax.nn.scores import SCORES
+from seq2seq_jax.nn.unread import READERS
 
 TIES = ("none", "input", "output", "all")
 DTYPES = ("float32", "bfloat16")
@@ -33,7 +35,7 @@ TABLES: dict[str, Iterable[str]] = {
 
 
 def check(config: ModelConfig, shared_vocab: bool = False) -> None:
-    """Refuse unknown names and impossible pairs.
+    """Refuse unknown names, impossible pairs and settings that nothing reads.
 
     Raises:
         InputError: naming both sides of the conflict and a way out.
@@ -46,6 +48,7 @@ def check(config: ModelConfig, shared_vocab: bool = False) -> None:
     reason = DECODERS[config.decoder].refuse(config)
     if reason:
         raise InputError(f"model.decoder {config.decoder!r} {reason}")
+    unread.check("model", config, READERS)
 
 
 def check_layers(config: ModelConfig) -> None:

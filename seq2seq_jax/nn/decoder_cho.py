@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from seq2seq_jax.config import ModelConfig
 from seq2seq_jax.nn import bridges, layers, maxout, sizes
 from seq2seq_jax.nn.cells import CELLS, run_cell, zoned_step
+from seq2seq_jax.nn.encoder import ENCODERS
 from seq2seq_jax.nn.recurrence import SCANS
 from seq2seq_jax.nn.stack import Noise, feed_share, look, look_all
 from seq2seq_jax.types import (
@@ -31,12 +32,17 @@ NEEDS = {
 
 
 def refuse(config: ModelConfig) -> str:
-    """It has one way to start, one cell and one layer, and looks nowhere.
+    """It has one way to start, one cell and one layer, and looks nowhere else.
 
     >>> config = ModelConfig(cell="gru_reset_before", attention="none")
     >>> refuse(config).partition("but ")[2]
     "model.bridge is 'dense': set model.bridge zero"
     """
+    if not ENCODERS[config.encoder].reads:
+        return (
+            f"reads the encoder's last state at every step, but model.encoder is "
+            f"{config.encoder!r}: set model.decoder plain"
+        )
     wrong = {
         name: want for name, want in NEEDS.items() if getattr(config, name) != want
     }

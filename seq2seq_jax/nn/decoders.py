@@ -44,6 +44,7 @@ class Decoder(NamedTuple):
         unroll: `(params, config, memory, state, projected, noise) -> (features,
             weights)` of all steps; `partial(scan_steps, advance)` serves any entry.
         refuse: `(config) -> reason` why it cannot serve a config and a way out, or "".
+        settings: fields of the config that it reads and some other entries do not.
 
     `params` is the whole decoder's, with the bottom layer's input matrix parted by
     `stack.part_feed`; `readout` gets what `init` made.
@@ -57,6 +58,7 @@ class Decoder(NamedTuple):
     readout: Callable[..., jax.Array]
     unroll: Callable[..., tuple[Any, jax.Array]]
     refuse: Callable[[ModelConfig], str] = lambda config: ""
+    settings: tuple[str, ...] = ()
 
 
 def only_bottom(size: Callable[[ModelConfig], int]) -> Callable[..., tuple[int, ...]]:
@@ -91,6 +93,7 @@ def luong(vector: decoder_luong.Vector) -> Decoder:
         advance=partial(decoder_luong.advance, vector),
         readout=decoder_luong.readout,
         unroll=partial(decoder_luong.unroll, vector),
+        settings=("input_feeding",),
     )
 
 
@@ -104,6 +107,7 @@ def bahdanau(advance: Callable[..., tuple[DecoderState, Any]]) -> Decoder:
         advance=advance,
         readout=maxout.readout,
         unroll=partial(scan_steps, advance),
+        settings=("readout_size",),
     )
 
 
@@ -145,6 +149,7 @@ DECODERS = {
         readout=decoder_cho.readout,
         unroll=decoder_cho.unroll,
         refuse=decoder_cho.refuse,
+        settings=("readout_size",),
     ),
     "gnmt": gnmt(decoder_gnmt.previous),
     "gnmt_v2": gnmt(decoder_gnmt.current),

@@ -24,11 +24,15 @@ class Encoder(NamedTuple):
         encode: `(params, config, x [..., S, E] or None, mask [..., S], key) ->
             EncoderOutput`.
         reads: whether it reads a source: without one x is None.
+        apart: whether each direction's layers read that direction alone.
+        settings: fields of the config that it reads and some other entries do not.
     """
 
     init: Callable[..., Params]
     encode: Callable[..., EncoderOutput]
     reads: bool = True
+    apart: bool = False
+    settings: tuple[str, ...] = ()
 
 
 # (params, config, x, mask, key) -> (carries, x): all layers, bottom up
@@ -237,8 +241,11 @@ def nothing(
     return EncoderOutput(annotations, carry, mask)
 
 
+SETTINGS = ("encoder_layers", "bidirectional", "encoder_projection", "reverse_source")
 ENCODERS = {
-    "recurrent": Encoder(init, encode),
-    "stacks": Encoder(stacks_init, partial(encode_by, in_stacks)),
+    "recurrent": Encoder(init, encode, settings=SETTINGS),
+    "stacks": Encoder(
+        stacks_init, partial(encode_by, in_stacks), apart=True, settings=SETTINGS
+    ),
     "none": Encoder(no_init, nothing, reads=False),
 }

@@ -50,12 +50,17 @@ def last_position(mask: Array) -> jax.Array:
 def masked_softmax(energies: Array, mask: Array) -> jax.Array:
     """Softmax over the last axis where the mask is true, 0 elsewhere; never NaN.
 
+    Energies of `NEVER` get 0 too, even where there are no others.
+
     >>> masked_softmax(jnp.zeros(3), jnp.array([True, True, False])).tolist()
     [0.5, 0.5, 0.0]
     >>> masked_softmax(jnp.zeros(2), jnp.array([False, False])).tolist()
     [0.0, 0.0]
+    >>> masked_softmax(jnp.full(2, NEVER), jnp.array([True, True])).tolist()
+    [0.0, 0.0]
     """
-    largest = jnp.max(energies, axis=-1, where=mask, initial=-1e30, keepdims=True)
+    mask = mask & ~(energies <= NEVER)  # so written, a NaN stays one
+    largest = jnp.max(energies, axis=-1, where=mask, initial=NEVER, keepdims=True)
     # The inner where keeps exp finite, so that no NaN meets the gradient on padding.
     shifted = jnp.where(mask, energies - jax.lax.stop_gradient(largest), 0.0)
     unnormalised = jnp.where(mask, jnp.exp(shifted), 0.0)

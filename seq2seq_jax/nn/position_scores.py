@@ -58,7 +58,8 @@ def location_energies(
     """Luong 2015, eq. 8, location: a_t = softmax(W_a h_t), whatever stands there.
 
     W_a has a row for each of the first P positions: short sources use the head of
-    W_a h_t, and of longer ones the tail gets no weight. The softmax is over the real
+    W_a h_t, and of longer ones the tail gets no weight, nor does a local alignment's
+    window that lies in the tail: its context is 0. The softmax is over the real
     positions alone; the authors' code takes it over all P and cuts it to them after,
     which leaves the weights of a short source with a sum below 1.
 

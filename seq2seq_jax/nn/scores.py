@@ -40,6 +40,7 @@ class Score(NamedTuple):
         recurrent: whether the energies depend on where earlier steps looked.
         same_size: whether the query must be as wide as an annotation.
         refuse: `(config) -> reason` why it cannot serve a config and a way out, or "".
+        settings: fields of the config that it reads and some other entries do not.
     """
 
     init: Callable[..., Params]
@@ -48,6 +49,7 @@ class Score(NamedTuple):
     recurrent: bool = False
     same_size: bool = False
     refuse: Callable[[ModelConfig], str] = lambda config: ""
+    settings: tuple[str, ...] = ()
 
 
 def no_init(
@@ -164,7 +166,13 @@ def scaled_general_energies(
     return params["scale"] * products(query, memory.keys)
 
 
-ADDITIVE = Score(additive.additive_init, projected_memory, additive.additive_energies)
+SIZED = ("attention_size",)
+ADDITIVE = Score(
+    additive.additive_init,
+    projected_memory,
+    additive.additive_energies,
+    settings=SIZED,
+)
 
 SCORES = {
     "none": Score(no_init, empty_memory, none_energies, refuse=none_refuse),
@@ -172,7 +180,10 @@ SCORES = {
         no_init, keyless_memory, position.last_energies, refuse=position.last_refuse
     ),
     "location": Score(
-        position.location_init, keyless_memory, position.location_energies
+        position.location_init,
+        keyless_memory,
+        position.location_energies,
+        settings=("positions",),
     ),
     "dot": Score(no_init, plain_memory, dot_energies, same_size=True),
     "scaled_dot": Score(no_init, plain_memory, scaled_dot_energies, same_size=True),
@@ -187,22 +198,26 @@ SCORES = {
         plain_memory,
         additive.additive_energies,
         refuse=additive.concat_code_refuse,
+        settings=SIZED,  # as no more than what they are
     ),
     "normed_additive": Score(
         additive.normed_additive_init,
         projected_memory,
         additive.normed_additive_energies,
+        settings=SIZED,
     ),
     "coverage": Score(
         additive.coverage_init,
         projected_memory,
         additive.coverage_energies,
         recurrent=True,
+        settings=SIZED,
     ),
     "location_sensitive": Score(
         additive.location_sensitive_init,
         projected_memory,
         additive.location_sensitive_energies,
         recurrent=True,
+        settings=(*SIZED, "window"),
     ),
 }

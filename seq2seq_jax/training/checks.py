@@ -1,17 +1,20 @@
 """Refuse a training that cannot be, before anything is read, written or compiled."""
 
-from seq2seq_jax import limits
+from seq2seq_jax import limits, unread
 from seq2seq_jax.config import Config
+from seq2seq_jax.data import pipeline
 from seq2seq_jax.errors import InputError, choose
 from seq2seq_jax.evaluation.metrics import METRICS
 from seq2seq_jax.nn import checks as model_checks
 from seq2seq_jax.nn import model
 from seq2seq_jax.training import embeddings, optimizer
+from seq2seq_jax.training.schedules import SCHEDULES
 from seq2seq_jax.training.step import NORMALIZERS
+from seq2seq_jax.training.unread import READERS
 
 
 def check(config: Config) -> None:
-    """Refuse unknown names, values out of range and impossible pairs.
+    """Refuse unknown names, values out of range, impossible pairs, unread settings.
 
     Raises:
         InputError: naming the field, what came and what was expected.
@@ -19,6 +22,7 @@ def check(config: Config) -> None:
     training = config.training
     limits.validate(config)
     optimizer.check(training)
+    pipeline.check(config.data)
     model_checks.check(config.model, config.data.shared_vocab)
     embeddings.check(config)
     check_source(config)
@@ -30,6 +34,52 @@ def check(config: Config) -> None:
             f"training.scheduled_sampling is {training.scheduled_sampling}, expected a "
             f"probability, at most 1"
         )
+    check_rates(config)
+    unread.check("training", training, READERS)
+
+
+def check_rates(config: Config) -> None:
+    """Refuse a rate that would never be reached, or that would rise where it falls.
+
+    How many steps so many epochs are is not known yet: then their number is not looked
+    at.
+    """
+    training = config.training
+    steps = float("inf") if training.epochs is not None else training.steps
+    own_warmup = SCHEDULES[training.schedule].own_warmup
+    if training.warmup_steps > steps and not own_warmup:
+        raise InputError(
+            f"training.warmup_steps is {training.warmup_steps}, but training.steps is "
+            f"{steps}: the rate would never be training.learning_rate; set "
+            f"training.warmup_steps {steps} or less"
+        )
+    if training.sgd_from is not None and training.optimizer == "sgd":
+        raise InputError(
+            f"training.sgd_from is {training.sgd_from}, but training.optimizer is "
+            f"'sgd' from the first step on: set training.sgd_from None"
+        )
+    if training.sgd_from is not None and training.sgd_from >= steps:
+        raise InputError(
+            f"training.sgd_from is {training.sgd_from}, but training.steps is {steps}: "
+            f"SGD would never take over; set training.sgd_from None"
+        )
+    if training.schedule == "cosine":
+        check_final_rate(config)
+
+
+def check_final_rate(config: Config) -> None:
+    """Refuse a cosine that ends above a peak that it comes from."""
+    training = config.training
+    peaks = {"learning_rate": training.learning_rate}
+    if training.sgd_from is not None:
+        peaks["sgd_learning_rate"] = training.sgd_learning_rate
+    for name, peak in peaks.items():
+        if training.final_learning_rate > peak:
+            raise InputError(
+                f"training.final_learning_rate is {training.final_learning_rate}, "
+                f"expected at most training.{name} ({peak}), from which the cosine "
+                f"comes down"
+            )
 
 
 def check_source(config: Config) -> None:

@@ -67,11 +67,9 @@ def train(
     reporter = Reporter(workdir, config.training.steps, log)
     for line in changed:
         reporter.log(f"changed: {line}")
-    with workdirs.claimed(config, workdir):
-        data = prepare(config, workdir, reporter.log)
-        checks.check_vocabulary(config, data.target_tokenizer.size)
+    data, vectors = read(config, workdir, reporter.log)
     with writing(workdir):
-        run = Run(config, workdir, data, reporter)
+        run = Run(config, workdir, data, reporter, vectors)
         with contextlib.closing(run.checkpoints):
             state, progress = run.restored(run.initial_state())
             was_over = finished(progress, run.config.training, int(state.step))
@@ -88,6 +86,23 @@ def train(
         reporter.log(f"already {over}; {go_on}" if was_over else over)
         status = "already " * bool(was_over) + over.split(" at ")[0]
         return make_report(run, status, state.params, step, again=bool(changed))
+
+
+def read(
+    config: Config, workdir: Path, log: Callable[[str], None]
+) -> tuple[Prepared, embeddings.Vectors | None]:
+    """The data, and the word vectors that a run without a checkpoint starts from.
+
+    Raises:
+        InputError: what cannot be used; a new workdir is as it was.
+    """
+    begun = Checkpoints(workdir / "checkpoints").steps()
+    if not begun:
+        embeddings.check_files(config)
+    with workdirs.claimed(config, workdir):
+        data = prepare(config, workdir, log)
+        checks.check_vocabulary(config, data.target_tokenizer.size)
+        return data, None if begun else embeddings.read(config, data, log)
 
 
 @contextlib.contextmanager
@@ -109,9 +124,15 @@ class Run:
     """
 
     def __init__(
-        self, config: Config, workdir: Path, data: Prepared, reporter: Reporter
+        self,
+        config: Config,
+        workdir: Path,
+        data: Prepared,
+        reporter: Reporter,
+        vectors: embeddings.Vectors | None = None,
     ):
         self.workdir, self.data, self.reporter = workdir, data, reporter
+        self.vectors = vectors
         self.devices = parallel.local()
         self.plan = BatchPlan(
             data.train, config, jax.process_index(), jax.process_count()
@@ -168,12 +189,10 @@ class Run:
 
     def with_vectors(self, state: TrainState) -> TrainState:
         """The first state, its embeddings started from word vectors where given."""
-        if not (self.config.data.source_vectors or self.config.data.target_vectors):
+        vectors, self.vectors = self.vectors, None  # they may be large
+        if not vectors:
             return state
-        tokenizers = self.data.source_tokenizer, self.data.target_tokenizer
-        params = embeddings.start_from_vectors(
-            state.params, self.config, *tokenizers, self.reporter.log
-        )
+        params = embeddings.start_from(state.params, vectors)
         return parallel.place(state.replace(params=params), self.devices)  # type: ignore[attr-defined]
 
     def fit(self, state: TrainState, progress: Progress) -> tuple[TrainState, Progress]:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import optax
 
 from seq2seq_jax.config import TrainingConfig
-from seq2seq_jax.errors import InputError, choose
+from seq2seq_jax.errors import choose
 from seq2seq_jax.training.schedules import SCHEDULES, WARMUPS, learning_rate
 from seq2seq_jax.types import Array, Params
 
@@ -61,12 +61,24 @@ def _adadelta(config: TrainingConfig) -> optax.GradientTransformation:
     return optax.scale_by_adadelta(rho=config.rho, eps=epsilon)
 
 
-OPTIMIZERS: dict[str, Callable[[TrainingConfig], optax.GradientTransformation]] = {
-    "adam": _adam,
-    "adamw": _adamw,
-    "sgd": _sgd,
-    "adagrad": _adagrad,
-    "adadelta": _adadelta,
+class Optimizer(NamedTuple):
+    """One way to scale the gradient.
+
+    Attributes:
+        make: `(config) -> ` the optax transformation.
+        settings: fields of the config that it reads and some other entries do not.
+    """
+
+    make: Callable[[TrainingConfig], optax.GradientTransformation]
+    settings: tuple[str, ...] = ()
+
+
+OPTIMIZERS = {
+    "adam": Optimizer(_adam, ("beta1", "beta2", "epsilon")),
+    "adamw": Optimizer(_adamw, ("beta1", "beta2", "epsilon", "weight_decay")),
+    "sgd": Optimizer(_sgd, ("momentum",)),
+    "adagrad": Optimizer(_adagrad, ("initial_accumulator", "epsilon")),
+    "adadelta": Optimizer(_adadelta, ("rho", "epsilon")),
 }
 
 
@@ -134,7 +146,7 @@ def scale_by_factor() -> optax.GradientTransformation:
 
 
 def check(config: TrainingConfig) -> None:
-    """Refuse names that the tables do not have, and pairs that cannot be.
+    """Refuse names that the tables do not have.
 
     Raises:
         InputError: naming the field, the choices and the nearest one.
@@ -143,12 +155,6 @@ def check(config: TrainingConfig) -> None:
     choose(SCHEDULES, config.schedule, "training.schedule")
     choose(WARMUPS, config.warmup, "training.warmup")
     choose(("steps", "epochs"), config.decay_unit, "training.decay_unit")
-    if config.decay_unit == "epochs" and config.schedule != "halving":
-        raise InputError(
-            f"training.decay_unit is 'epochs', but training.schedule "
-            f"{config.schedule!r} does not decay by epochs: set training.schedule "
-            f"halving, or leave the unit out"
-        )
 
 
 def make(config: TrainingConfig) -> optax.GradientTransformation:
@@ -161,7 +167,7 @@ def make(config: TrainingConfig) -> optax.GradientTransformation:
         InputError: an unknown optimiser or schedule.
     """
     check(config)
-    parts = [OPTIMIZERS[config.optimizer](config)]
+    parts = [OPTIMIZERS[config.optimizer].make(config)]
     if config.sgd_from is not None:
         parts = [switched(parts[0], _sgd(config), config.sgd_from)]
     if config.clip_norm is not None:

@@ -22,10 +22,12 @@ class Schedule(NamedTuple):
         share: `(config, t) ->` the share of the rate at update t = 1, 2, ..., a float32
             scalar, traced inside the step.
         own_warmup: whether the share has its own warm-up, and `WARMUPS` none to add.
+        settings: fields of the config that it reads and some other entries do not.
     """
 
     share: Callable[[TrainingConfig, Array], Array]
     own_warmup: bool = False
+    settings: tuple[str, ...] = ()
 
 
 def constant(config: TrainingConfig, t: Array) -> Array:
@@ -112,13 +114,18 @@ def rnmt(config: TrainingConfig, t: Array) -> Array:
 SCHEDULES: dict[str, Schedule] = {
     "constant": Schedule(constant),
     "inverse_sqrt": Schedule(inverse_sqrt),
-    "cosine": Schedule(cosine),
-    "halving": Schedule(halving),
+    "cosine": Schedule(cosine, settings=("final_learning_rate",)),
+    "halving": Schedule(
+        halving, settings=("decay_start", "decay_every", "decay_unit", "decay_factor")
+    ),
     "luong5": Schedule(partial(luong, start=(1, 2), times=5)),
     "luong10": Schedule(partial(luong, start=(1, 2), times=10)),
     "luong234": Schedule(partial(luong, start=(2, 3), times=4)),
-    "rnmt": Schedule(rnmt, own_warmup=True),
-    "plateau": Schedule(constant),  # its factor is set from outside: `set_factor`
+    "rnmt": Schedule(
+        rnmt, own_warmup=True, settings=("replicas", "decay_start", "decay_every")
+    ),
+    # Its factor is set from outside: `optimizer.set_factor`.
+    "plateau": Schedule(constant, settings=("decay_factor", "plateau_patience")),
 }
 
 
