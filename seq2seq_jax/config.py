@@ -131,7 +131,7 @@ class ModelConfig:
     """attentions side by side, each on its own projection of query and annotations"""
     alignment: str = "global"
     """energies -> weights: global (a softmax over all), local_m (in a window that moves
-    on a position a step), local_p (one that is predicted) or monotonic"""
+    on a position a step), local_p, local_p_paper (one that is predicted), monotonic"""
     window: int = 10
     """local alignments and score location_sensitive: D, positions on each side"""
     positions: int = 100

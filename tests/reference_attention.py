@@ -151,6 +151,18 @@ def local_p(params, config, energies, query, state):
     return weights
 
 
+def local_p_paper(params, config, energies, query, state):
+    """Luong 2015, eqs. 9 and 10: p_t = S sigma(...), positions s = 1 ... S."""
+    total = len(energies)
+    at = total / (1 + np.exp(-(params["v"] @ np.tanh(query @ params["kernel"]))))
+    near = [s for s in range(1, total + 1) if abs(s - at) <= config.window]
+    weights, sigma = np.zeros(total), config.window / 2
+    inside = softmax(np.array([energies[s - 1] for s in near]))
+    for s, weight in zip(near, inside, strict=True):
+        weights[s - 1] = weight * np.exp(-((s - at) ** 2) / (2 * sigma**2))
+    return weights
+
+
 def monotonic(params, config, energies, query, state):
     """Raffel et al. 2017, eq. 9, by its double sum over all paths."""
     p = 1 / (1 + np.exp(-np.maximum(energies + params["offset"], -700)))
@@ -168,5 +180,6 @@ ALIGNMENTS = {
     "global": global_weights,
     "local_m": local_m,
     "local_p": local_p,
+    "local_p_paper": local_p_paper,
     "monotonic": monotonic,
 }

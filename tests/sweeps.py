@@ -234,6 +234,7 @@ SWEEP += [
     attending("scaled_dot", "bahdanau", "monotonic", decoder_hidden_size=4),
     attending("concat", "luong_no_feed", "local_p"),
     attending("scaled_general", "bahdanau", "local_p", attention_heads=2),
+    attending("general", "luong", "local_p_paper"),
     attending("concat_code", "luong", "local_m"),
     attending("location", "luong_no_feed"),
     attending("last", "bahdanau"),

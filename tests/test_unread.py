@@ -79,8 +79,9 @@ def test_it_is_told_who_would_read_it():
     with pytest.raises(InputError) as caught:
         model_checks.check(ModelConfig(window=5))
     assert str(caught.value) == (
-        "model.window is 5, but nothing reads it: it serves model.alignment local_m or "
-        "local_p and model.attention location_sensitive; leave it out, or set it to 10"
+        "model.window is 5, but nothing reads it: it serves model.alignment local_m, "
+        "local_p or local_p_paper and model.attention location_sensitive; leave it "
+        "out, or set it to 10"
     )
     with pytest.raises(InputError, match=r"training\.momentum is 0\.9.*optimizer sgd"):
         checks.check(Config(training=TrainingConfig(momentum=0.9)))

@@ -114,12 +114,12 @@ def local_p_weights(
     p_t = (L - 1) sigma(v_p . tanh(W_p h_t));
     a_t(s) = align(h_t, hbar_s) exp(-(s - p_t)^2 / (2 sigma^2)), sigma = D / 2.
 
-    From the authors' code: positions run from the first to the last (the paper has
-    p_t = S sigma(...)), the window is centred on floor(p_t) while the Gaussian is on
-    p_t itself, and the softmax inside the window comes first, so the product with the
-    Gaussian is not normalised again and sums to less than 1. L is the number of real
-    positions, the end marker included (the code's L is without it). The gradient
-    reaches p_t through the Gaussian alone.
+    From the authors' code: positions run from the first to the last (the paper's
+    p_t = S sigma(...) is `local_p_paper`), the window is centred on floor(p_t) while
+    the Gaussian is on p_t itself, and the softmax inside the window comes first, so the
+    product with the Gaussian is not normalised again and sums to less than 1. L is the
+    number of real positions, the end marker included (the code's L is without it). The
+    gradient reaches p_t through the Gaussian alone.
 
     >>> real, e, q = jnp.ones(3, bool), jnp.zeros(3), jnp.zeros(1)
     >>> state = AttentionState(jnp.zeros(3), jnp.zeros(3), jnp.zeros(()))
@@ -128,11 +128,46 @@ def local_p_weights(
     >>> [f"{weight:.4f}" for weight in a]  # exp(-2) / 3 on both sides
     ['0.0451', '0.3333', '0.0451']
     """
-    energy = jnp.tanh(layers.matmul(query, params["kernel"])) * params["v"]
-    at = last_position(mask) * jax.nn.sigmoid(energy.sum(-1))
+    at = last_position(mask) * predicted(params, query)
     weights = window_softmax(config, energies, mask, jnp.floor(at))
+    return weights * gaussian(config, mask, at)
+
+
+def local_p_paper_weights(
+    params: Params,
+    config: ModelConfig,
+    energies: Array,
+    query: Array,
+    mask: Array,
+    state: AttentionState,
+) -> jax.Array:
+    """Luong 2015, eqs. 9 and 10, to the letter: p_t = S sigma(v_p . tanh(W_p h_t)).
+
+    Positions count from 1 to S, the number of real ones, and p_t from 0 to S; the
+    window holds the positions within D of p_t itself. All else is `local_p`'s.
+
+    >>> real, e, q = jnp.ones(3, bool), jnp.zeros(3), jnp.zeros(1)
+    >>> state = AttentionState(jnp.zeros(3), jnp.zeros(3), jnp.zeros(()))
+    >>> params = {"kernel": jnp.eye(1), "v": jnp.ones(1)}  # p_t is 1.5
+    >>> a = local_p_paper_weights(params, ModelConfig(window=1), e, q, real, state)
+    >>> [f"{weight:.4f}" for weight in a]  # exp(-1/2) / 2 for the positions 1 and 2
+    ['0.3033', '0.3033', '0.0000']
+    """
+    at = (last_position(mask) + 1) * predicted(params, query) - 1.0
+    weights = window_softmax(config, energies, mask, at)
+    return weights * gaussian(config, mask, at)
+
+
+def predicted(params: Params, query: Array) -> jax.Array:
+    """sigma(v_p . tanh(W_p h_t)) `[...]`: how far on in the source to look, 0 to 1."""
+    energy = jnp.tanh(layers.matmul(query, params["kernel"])) * params["v"]
+    return jax.nn.sigmoid(energy.sum(-1))
+
+
+def gaussian(config: ModelConfig, mask: Array, at: jax.Array) -> jax.Array:
+    """exp(-(s - p_t)^2 / (2 sigma^2)) `[..., S]`, sigma = D / 2, s from 0."""
     distance = jnp.arange(mask.shape[-1]) - at[..., None]
-    return weights * jnp.exp(-2.0 * jnp.square(distance / config.window))
+    return jnp.exp(-2.0 * jnp.square(distance / config.window))
 
 
 def monotonic_init(
@@ -192,6 +227,9 @@ ALIGNMENTS = {
     "local_m": Alignment(no_init, local_m_weights, settings=("window",)),
     "local_p": Alignment(
         local_p_init, local_p_weights, sums_to_one=False, settings=("window",)
+    ),
+    "local_p_paper": Alignment(
+        local_p_init, local_p_paper_weights, sums_to_one=False, settings=("window",)
     ),
     "monotonic": Alignment(
         monotonic_init, monotonic_weights, recurrent=True, sums_to_one=False

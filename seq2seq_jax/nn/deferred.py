@@ -252,9 +252,9 @@ def trace(step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any) -> L
         made = equation.apply(*[read(constants, place) for place in equation.inputs])
         constants.update(zip(equation.outputs, made, strict=True))
     products = {
-        equation.outputs[0]: made
+        equation.outputs[0]: product
         for equation in repeated
-        if (made := put_off(equation, constants))
+        if (product := put_off(equation, constants))
     }
     structure = jax.tree.structure(shapes)
     return Loop(inputs, outputs, repeated, constants, products, structure)
