@@ -138,7 +138,19 @@ def test_it_may_be_mapped_and_nested():
     assert_close(found, expected, 1e-5)
 
 
-def test_without_steps_to_put_off_it_is_the_plain_scan():
+def test_a_step_may_have_effects(capfd):
+    def step(weights, h, x):
+        jax.debug.print("{}", x[0, 0], ordered=False)
+        return recurrent(weights, h, x)
+
+    args = jnp.ones((ROWS, H)), jnp.ones((T, ROWS, H))
+    last, _ = jax.jit(lambda w: deferred.scan(partial(step, w), *args))(jnp.eye(H))
+    jax.block_until_ready(last)
+    jax.effects_barrier()
+    assert capfd.readouterr().out.count("1.0") == T
+
+
+def test_without_products_to_put_off_it_is_the_plain_scan():
     def step(carry, x):
         return carry + x, None
 

@@ -41,6 +41,11 @@ class Equation(NamedTuple):
     inputs: Sequence[Any]
     outputs: Sequence[Slot]
 
+    @property
+    def name(self) -> Slot | None:
+        """Its first output; None for one that is there for its effect alone."""
+        return self.outputs[0] if self.outputs else None
+
     def apply(self, *values: Any) -> Sequence[Any]:
         """Its outputs."""
         params = self.primitive.get_bind_params(self.params)
@@ -99,7 +104,7 @@ class Loop(NamedTuple):
     outputs: Sequence[Any]
     equations: Sequence[Equation]
     constants: dict[Slot, Any]
-    products: dict[Slot, Product]
+    products: dict[Slot | None, Product]
     structure: Any
 
     def read_in_loop(self) -> list[Slot]:
@@ -108,7 +113,7 @@ class Loop(NamedTuple):
             slot
             for equation in self.equations
             for place, slot in enumerate(equation.inputs)
-            if (put_off := self.products.get(equation.outputs[0])) is None
+            if (put_off := self.products.get(equation.name)) is None
             or place != put_off.place
         ]
         wanted = {slot for slot in [*read, *self.outputs] if isinstance(slot, Slot)}
@@ -183,17 +188,18 @@ def all_steps(
     """
     factors = jax.lax.stop_gradient(factors)
     places = {slot: place for place, slot in enumerate(loop.products)}
+    products = list(loop.products.values())
 
     def body(carry: list, now: tuple) -> tuple[list, tuple[list, list]]:
         x, taps = now
         values = dict(zip([*kept, *loop.inputs], [*plain, *carry, *x], strict=True))
         noted = []
         for equation in loop.equations:
-            place = places.get(equation.outputs[0])
+            place = places.get(equation.name)
             if place is None:
                 made = equation.apply(*[read(values, i) for i in equation.inputs])
             else:
-                product = loop.products[equation.outputs[0]]
+                product = products[place]
                 other = read(values, product.other)
                 made = [product.apply(factors[place], other)]
                 if taps is not None:
@@ -225,8 +231,8 @@ def taps(loop: Loop, carry: list, xs: list) -> list:
     steps = len(xs[0])
     return [
         # Made from data: zeros vary over devices as the data does.
-        jnp.zeros_like(carry[0], shape=(steps, *slot.aval.shape), dtype=slot.aval.dtype)
-        for slot in loop.products
+        jnp.zeros_like(carry[0], shape=(steps, *made.aval.shape), dtype=made.aval.dtype)
+        for made in (product.equation.outputs[0] for product in loop.products.values())
     ]
 
 
@@ -252,7 +258,7 @@ def trace(step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any) -> L
         made = equation.apply(*[read(constants, place) for place in equation.inputs])
         constants.update(zip(equation.outputs, made, strict=True))
     products = {
-        equation.outputs[0]: product
+        equation.name: product
         for equation in repeated
         if (product := put_off(equation, constants))
     }
