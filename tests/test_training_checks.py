@@ -73,17 +73,11 @@ def accepted(**training):
     checks.check(replace(GOOD, training=TrainingConfig(**training)))
 
 
-def test_a_warm_up_ends_within_the_training():
-    assert "set training.warmup_steps 9 or less" in refusal(steps=9, warmup_steps=10)
-    accepted(steps=9, warmup_steps=9)
-    accepted(steps=9, warmup_steps=10, epochs=2.0)  # who knows how long that is
-    accepted(steps=9, warmup_steps=10, schedule="rnmt")
+def test_a_short_trial_of_a_long_recipe_is_accepted():
+    accepted(steps=9, warmup_steps=10, sgd_from=300)
 
 
-def test_sgd_takes_over_from_another_and_before_the_end():
-    assert "SGD would never take over" in refusal(sgd_from=300, steps=300)
-    accepted(sgd_from=299, steps=300)
-    accepted(sgd_from=300, steps=300, epochs=2.0)
+def test_sgd_takes_over_from_another():
     assert "'sgd' from the first step on" in refusal(sgd_from=9, optimizer="sgd")
 
 

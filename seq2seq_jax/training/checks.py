@@ -8,7 +8,6 @@ from seq2seq_jax.evaluation.metrics import METRICS
 from seq2seq_jax.nn import checks as model_checks
 from seq2seq_jax.nn import model
 from seq2seq_jax.training import embeddings, optimizer
-from seq2seq_jax.training.schedules import SCHEDULES
 from seq2seq_jax.training.step import NORMALIZERS
 from seq2seq_jax.training.unread import READERS
 
@@ -41,27 +40,14 @@ def check(config: Config) -> None:
 def check_rates(config: Config) -> None:
     """Refuse a rate that would never be reached, or that would rise where it falls.
 
-    How many steps so many epochs are is not known yet: then their number is not looked
-    at.
+    A warm-up or a first optimiser that outlasts the steps is fine: a short trial of a
+    long recipe has them.
     """
     training = config.training
-    steps = float("inf") if training.epochs is not None else training.steps
-    own_warmup = SCHEDULES[training.schedule].own_warmup
-    if training.warmup_steps > steps and not own_warmup:
-        raise InputError(
-            f"training.warmup_steps is {training.warmup_steps}, but training.steps is "
-            f"{steps}: the rate would never be training.learning_rate; set "
-            f"training.warmup_steps {steps} or less"
-        )
     if training.sgd_from is not None and training.optimizer == "sgd":
         raise InputError(
             f"training.sgd_from is {training.sgd_from}, but training.optimizer is "
             f"'sgd' from the first step on: set training.sgd_from None"
-        )
-    if training.sgd_from is not None and training.sgd_from >= steps:
-        raise InputError(
-            f"training.sgd_from is {training.sgd_from}, but training.steps is {steps}: "
-            f"SGD would never take over; set training.sgd_from None"
         )
     if training.schedule == "cosine":
         check_final_rate(config)
