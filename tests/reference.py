@@ -38,6 +38,10 @@ def run_direction(params, config, xs):
 
 def encode(params, config, xs):
     """`(annotations [S, C], ends)`; ends by layer: a carry for each direction."""
+    if config.encoder == "none":
+        width = config.hidden_size * (2 if config.bidirectional else 1)
+        carry = tuple(np.zeros(width) for _ in range(PARTS.get(config.cell, 1)))
+        return np.zeros((len(xs), width)), [[carry]]
     if config.reverse_source:
         xs = [*xs[-2::-1], xs[-1]]
     if config.encoder == "stacks":

@@ -10,9 +10,9 @@ from reference_decoders import DECODERS
 
 def translate_row(params, config, source, target_in):
     """`(logits [T, V], weights [T, S])` of one row without padding."""
-    shared = config.tied_embeddings in ("input", "all")
-    source_table = params["target" if shared else "source"]["table"]
     target_table = params["target"]["table"]
+    # One table for both sides, or none to read sources with.
+    source_table = params.get("source", params["target"])["table"]
     annotations, ends = encode(params["encoder"], config, source_table[source])
     step, start = DECODERS[config.decoder]
     state = start(params["decoder"], config, annotations, ends)

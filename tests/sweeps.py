@@ -239,6 +239,15 @@ SWEEP += [
     attending("location", "luong_no_feed"),
     attending("last", "bahdanau"),
 ]
+LANGUAGE_MODEL = replace(
+    TINY,
+    hidden_size=6,
+    decoder_hidden_size=None,
+    encoder="none",
+    attention="none",
+    bridge="zero",
+)
+SWEEP += [LANGUAGE_MODEL]
 NOISY = {
     "dropout": 0.3,
     "recurrent_dropout": 0.2,
@@ -253,4 +262,6 @@ def name(config):
     parts = [config.decoder + fed, config.attention, config.cell, config.bridge]
     if config.alignment != "global":
         parts.insert(2, config.alignment)
+    if config.encoder != "recurrent":
+        parts.append("encoder_" + config.encoder)
     return "-".join(parts)

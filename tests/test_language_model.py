@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from command_line import refusal, succeed
 from small import everything, make_batch, params_of
-from sweeps import TINY
+from sweeps import LANGUAGE_MODEL, TINY
 
 from seq2seq_jax import config as configs
 from seq2seq_jax.commands import align, evaluate, score, translate
@@ -17,46 +17,40 @@ from seq2seq_jax.errors import InputError
 from seq2seq_jax.nn import checks
 from seq2seq_jax.training import checks as training_checks
 
-CONFIG = replace(
-    TINY,
-    hidden_size=6,
-    decoder_hidden_size=None,
-    encoder="none",
-    attention="none",
-    bridge="zero",
-)
-
 
 def test_it_has_no_encoder_and_reads_no_source():
-    params, batch = params_of(CONFIG), make_batch()
+    params, batch = params_of(LANGUAGE_MODEL), make_batch()
     assert "source" not in params and not jax.tree.leaves(params["encoder"])
-    plain = everything(params, CONFIG, batch)
-    other = everything(params, CONFIG, batch.replace(source=batch.source[::-1]))
+    plain = everything(params, LANGUAGE_MODEL, batch)
+    other = everything(params, LANGUAGE_MODEL, batch.replace(source=batch.source[::-1]))
     np.testing.assert_array_equal(plain["logits"], other["logits"])
-    checks.check(CONFIG)
+    checks.check(LANGUAGE_MODEL)
 
 
 @pytest.mark.parametrize("wrong", [{"attention": "general"}, {"bridge": "dense"}])
 def test_attention_and_bridge_need_a_source(wrong):
     with pytest.raises(InputError, match="reads no source"):
-        checks.check(replace(CONFIG, **wrong))
+        checks.check(replace(LANGUAGE_MODEL, **wrong))
 
 
 def test_cho_s_decoder_needs_a_source():
     cell = {"decoder": "cho", "cell": "gru_reset_before"}
     with pytest.raises(InputError, match=r"'cho' reads.*set model\.decoder plain"):
-        checks.check(replace(CONFIG, **cell))
+        checks.check(replace(LANGUAGE_MODEL, **cell))
 
 
 def test_data_and_model_must_agree():
-    for data, model in ((DataConfig(target_only=True), TINY), (DataConfig(), CONFIG)):
+    for data, model in (
+        (DataConfig(target_only=True), TINY),
+        (DataConfig(), LANGUAGE_MODEL),
+    ):
         with pytest.raises(InputError, match="a language model needs"):
             training_checks.check(Config(data, model))
 
 
 @pytest.fixture
 def workdir(tmp_path):
-    config = Config(DataConfig(target_only=True), CONFIG)
+    config = Config(DataConfig(target_only=True), LANGUAGE_MODEL)
     (tmp_path / "config.json").write_text(configs.to_json(config), encoding="utf-8")
     return tmp_path
 

@@ -113,11 +113,14 @@ def test_an_empty_row_weighs_nothing_and_makes_no_nan(config):
         assert not np.asarray(leaf).any()
 
 
-@each_decoder
+@sweep
 def test_vmap_is_a_batch(config):
     params, batch = params_of(config), make_batch()
     one = quick_jit(jax.vmap(partial(logits_and_weights, params, config)))
-    assert_close(one(batch), forward(params, config, batch), 5e-6)
+    logits, weights = one(batch)
+    expected = everything(params, config, batch)
+    assert_close(logits, expected["logits"], 5e-6)
+    assert_close(weights, expected["weights"], 5e-6)
 
 
 def test_vmap_is_a_batch_noise_included():
@@ -127,10 +130,14 @@ def test_vmap_is_a_batch_noise_included():
     assert_close(one(batch, keys), forward(params, config, batch, keys), 5e-6)
 
 
-def test_without_jit_nothing_changes():
-    params, batch = params_of(SWEEP[2]), make_batch()
-    found = logits_and_weights(params, SWEEP[2], batch)
-    assert_close(found, forward(params, SWEEP[2], batch), 5e-6)
+@sweep
+def test_without_jit_nothing_changes(config):
+    params, batch = params_of(config), make_batch()
+    with jax.disable_jit():  # loops are Python's too
+        logits, weights = logits_and_weights(params, config, batch)
+    expected = everything(params, config, batch)
+    assert_close(logits, expected["logits"], 5e-6)
+    assert_close(weights, expected["weights"], 5e-6)
 
 
 def test_the_models_loss_is_the_heads_loss_of_its_logits():
