@@ -24,13 +24,13 @@ def get_config() -> Config:
             hidden_size=128, embedding_size=64, attention="additive", dropout=0.1
         ),
         training=TrainingConfig(
-            steps=1000,
+            steps=1600,
             batch_tokens=1024,
             learning_rate=3e-3,
             schedule="cosine",
             warmup_steps=100,
             label_smoothing=0.0,
             metric="exact_match",
-            eval_every=250,
+            eval_every=400,
         ),
     )
