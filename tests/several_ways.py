@@ -13,8 +13,8 @@ from functools import partial
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
 
 import jax
-import numpy as np
 from several_devices import batch, flat
+from shard_maps import shard_mapped
 
 from seq2seq_jax.config import Config, ModelConfig, TrainingConfig
 from seq2seq_jax.nn import model
@@ -73,22 +73,7 @@ def by_pmap(devices: parallel.Devices, accumulate: int):
 
 def by_shard_map(devices: parallel.Devices, accumulate: int):
     """The same body under `jit(shard_map)`, with its own bookkeeping of variance."""
-    mesh = jax.sharding.Mesh(np.array(devices.devices), (step.AXIS,))
-    spec = jax.sharding.PartitionSpec
-    run = jax.jit(
-        jax.shard_map(
-            body(accumulate),
-            mesh=mesh,
-            in_specs=(spec(), spec(step.AXIS), spec(step.AXIS)),
-            out_specs=spec(),
-        )
-    )
-
-    def call(state, cut, rows):
-        whole = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), (cut, rows))
-        return jax.block_until_ready(run(state, *whole))
-
-    return call
+    return shard_mapped(body(accumulate), devices)
 
 
 def train(count: int, mapped=by_pmap, accumulate: int = 1):

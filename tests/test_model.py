@@ -10,6 +10,7 @@ import optax
 import pytest
 import reference
 import reference_model
+import sweep_devices
 from small import (
     SMOOTHING,
     SOURCE_VOCAB,
@@ -138,6 +139,21 @@ def test_without_jit_nothing_changes(config):
     expected = everything(params, config, batch)
     assert_close(logits, expected["logits"], 5e-6)
     assert_close(weights, expected["weights"], 5e-6)
+
+
+@pytest.fixture(scope="module")
+def gradients(tmp_path_factory):
+    return sweep_devices.start(tmp_path_factory.mktemp("gradients"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(len(SWEEP)), ids=map(name, SWEEP))
+def test_more_devices_find_the_gradient_of_one(gradients, number):
+    found = everything(params_of(SWEEP[number]), SWEEP[number], make_batch())
+    expected = sweep_devices.flat(found["grads"]) / found["sums"].weight
+    assert expected.any()
+    for way in sweep_devices.WAYS:
+        assert_close(gradients[number][way], expected, 1e-6)
 
 
 def test_the_models_loss_is_the_heads_loss_of_its_logits():
