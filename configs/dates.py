@@ -25,7 +25,7 @@ def get_config() -> Config:
         ),
         training=TrainingConfig(
             steps=1600,
-            batch_tokens=1024,
+            batch_tokens=2048,
             learning_rate=3e-3,
             schedule="cosine",
             warmup_steps=100,
