@@ -11,7 +11,7 @@ RNNsearch-50: a bidirectional GRU, additive attention with the decoder's last st
 query before each update, a maxout readout. `rnnencdec` is its twin without attention,
 whose context is always the encoder's last state; `rnnencdec_small` is that in small.
 The paper's 26.75 BLEU (newstest2014, all sentences) was not tried: DIR must hold WMT14
-as prepared by TFDS. `small` is measured in docs/papers.md.
+as prepared by TFDS. `small` is compared in docs/papers.md.
 
 Deviations of the full size: the cells have biases (GroundHog has almost none outside
 the readout); the first word's readout is not zeroed; buckets take the place of sorting

@@ -9,7 +9,7 @@
 
 A GRU reads a phrase into one vector c, another writes the target phrase with c in every
 step and every gate. Its headline use is to score the pairs of a phrase table, which the
-user brings as a TSV. `small` is measured in docs/papers.md.
+user brings as a TSV. `small` is compared in docs/papers.md.
 
 Deviations of the full size: batches hold phrases of about one length, phrases of over
 nine words are left out, the cells have biases, the 15,000 words count the special

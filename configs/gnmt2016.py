@@ -12,7 +12,7 @@ the third layer up; attention queried with the bottom decoder layer's output of 
 before, its context handed to all layers. tensorflow/nmt's two wirings differ:
 `--model.decoder gnmt`, whose reported weights are those that the next step reads, and
 `gnmt_v2`, queried with this step's output. The paper's 38.95 BLEU (newstest2014) was
-not tried: DIR must hold WMT14 as prepared by TFDS. `small` is measured in
+not tried: DIR must hold WMT14 as prepared by TFDS. `small` is compared in
 docs/papers.md.
 
 Deviations of the full size: SentencePiece BPE in place of the wordpiece model; one

@@ -11,7 +11,7 @@ local-p attention with the general score, input feeding; unknown words are repla
 translation. Its other models by flags: `--model.alignment global|local_m`,
 `--model.attention dot|concat|location`, `--model.input_feeding False`. The paper's 19.0
 BLEU (newstest2014, before the replacement) was not tried: DIR must hold WMT14 as
-prepared by TFDS. `small` is measured in docs/papers.md.
+prepared by TFDS. `small` is compared in docs/papers.md.
 
 Deviations of the full size: the cells have biases, the forget gate's starting at 1;
 there is no clipping of single states and of their gradients as in the authors' code;

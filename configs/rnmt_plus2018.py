@@ -9,7 +9,7 @@ Six bidirectional encoder layers with a projection on top, eight decoder layers,
 normalisation in every gate, four heads of additive attention queried from the bottom
 decoder layer, whose context goes to every layer and to the softmax. The paper's 28.49
 BLEU (newstest2014) was not tried: DIR must hold WMT14 as prepared by TFDS. `small` is
-measured in docs/papers.md.
+compared in docs/papers.md.
 
 Deviations of the full size: SentencePiece BPE in place of the wordpiece model; no L2
 penalty; dropout falls on the layers' inputs and on the readout, not on the attention's

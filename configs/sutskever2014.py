@@ -9,7 +9,7 @@ networks".
 Four LSTM layers read the reversed source, four others write the target from the last
 state alone: no attention. Full size (section 3.4): 384M parameters, of which 64M are
 recurrent. The paper's 34.8 BLEU (newstest2014, five models, beam 12) was not tried: DIR
-must hold WMT14 as prepared by TFDS. `small` is measured in docs/papers.md.
+must hold WMT14 as prepared by TFDS. `small` is compared in docs/papers.md.
 
 Deviations of the full size: the LSTM has no peepholes and biases in its gates, the
 forget gate's starting at 1, and the output layer has a bias; the paper's 12M "selected"

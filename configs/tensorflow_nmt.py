@@ -10,7 +10,7 @@
 Variants: iwslt15 (the default), wmt16, wmt16_gnmt_4_layer, wmt16_gnmt_8_layer, small.
 docs/from-tensorflow-nmt.md maps every flag. Its 23.2 BLEU (IWSLT15 English to
 Vietnamese, tst2012, greedy) was not tried: the files are the user's. `small` is
-measured in docs/papers.md.
+compared in docs/papers.md.
 
 Deviations: the source ends with an end marker; the output layer has a bias; buckets are
 chosen from the data; vocabulary sizes count the special tokens. Of `small`:
