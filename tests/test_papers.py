@@ -53,7 +53,7 @@ BAHDANAU = """
     optimizer adadelta, rho 0.95, epsilon None, learning_rate 1.0, warmup_steps 0,
     schedule constant, steps 667000
 """
-RNNENCDEC = ", bidirectional False, attention last"
+RNNENCDEC = ", bidirectional False, attention last, attention_size None"
 LUONG = """
     cell lstm, encoder_layers 4, decoder_layers 4, hidden_size 1000,
     embedding_size 1000, bidirectional False, reverse_source True, attention general,
