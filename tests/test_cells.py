@@ -115,7 +115,8 @@ def test_the_input_product_stands_outside_the_loop(kind):
             return cell.step(params, carry, x)
 
         first = cell.initial_carry(xs[0], H)
-        return recurrence.unroll(step, first, cell.project(params, xs))
+        projected = cell.project(params, xs)
+        return recurrence.unroll(step, first, projected, scan=jax.lax.scan)
 
     (loop,) = (
         equation
