@@ -80,8 +80,10 @@ LARGE = [
     "--model.embedding_size=128",
     "--training.learning_rate=1e-3",
 ]
-for _score in ("additive", "dot", "scaled_dot", "general", "scaled_general"):
-    ROWS[f"512 units, {_score}"] = [*LARGE, f"{ATTENTION}{_score}"]
+ROWS |= {
+    f"512 units, {score}": [*LARGE, f"{ATTENTION}{score}"]
+    for score in ("additive", "dot", "scaled_dot", "general", "scaled_general")
+}
 
 
 @dataclass(frozen=True)
@@ -118,16 +120,19 @@ def main() -> None:
     if unknown:
         sys.exit(f"--only {unknown.pop()!r}: expected one of {', '.join(ROWS)}")
     results = json.loads(NUMBERS.read_text()) if NUMBERS.exists() else []
-    results = [r for r in results if r["flags"] == flags(r["name"], r["seed"], options)]
-    there = {(result["name"], result["seed"]) for result in results}
-    wanted = [(n, seed) for seed in options.seeds for n in options.only or ROWS]
+    there = {result["flags"] for result in results}
+    wanted = [
+        (name, seed)
+        for seed in options.seeds
+        for name in options.only or ROWS
+        if flags(name, seed, options) not in there
+    ]
     with cores_each(options.jobs) as pool:
-        made = [pool.submit(run, *w, options) for w in wanted if w not in there]
+        made = [pool.submit(run, *which, options) for which in wanted]
         for future in as_completed(made):
             results.append(future.result())
-            results.sort(key=lambda r: (list(ROWS).index(r["name"]), r["seed"]))
-            save(results)
-    save(results)
+            save(results, options)
+    save(results, options)
 
 
 def cores_each(jobs: int) -> ThreadPoolExecutor:
@@ -257,11 +262,15 @@ def bleu(rows: list[tuple[str, str, str]]) -> float:
     return sacrebleu.corpus_bleu(outputs, [references], lowercase=True).score
 
 
-def save(results: list[dict[str, Any]]) -> None:
-    """Write all numbers, and the tables into the page."""
+def save(results: list[dict[str, Any]], options: Options) -> None:
+    """Write all numbers, and the tables of those made with these options."""
     NUMBERS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    seeds = sorted({result["seed"] for result in results})
+    order = [flags(name, seed, options) for name in ROWS for seed in seeds]
+    mine = [result for result in results if result["flags"] in order]
+    mine.sort(key=lambda result: order.index(result["flags"]))
     page = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(tables.into(page, results), encoding="utf-8")
+    PAGE.write_text(tables.into(page, mine), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -35,7 +35,9 @@ Tree = Any
 # Orbax logs the traceback of every failure before it raises it; what is raised is
 # worded for the user below.
 logging.getLogger("absl").addFilter(lambda record: "orbax" not in record.pathname)
-warnings.filterwarnings("ignore", "coroutine '.*' was never awaited", RuntimeWarning)
+# Of Orbax's own, after a load that failed; a program's others stay as they are.
+NEVER_AWAITED = r"coroutine 'PyTreeHandler\..*' was never awaited"
+warnings.filterwarnings("ignore", NEVER_AWAITED, RuntimeWarning)
 
 
 def warn(line: str) -> None:
