@@ -56,8 +56,8 @@ def linear_cross_entropy(
         here = chunk_sums(x, y, real, kernel, bias, label_smoothing)[0]
         return jax.tree.map(jnp.add, sums, here)
 
-    tokens = readout, targets, mask
-    return fold(add, no_sums(readout), real_first(mask), *tokens, kernel.shape[-1])
+    chunks, _ = ordered_chunks(readout, targets, mask, kernel.shape[-1])
+    return fold(add, no_sums(readout), chunks, jnp.sum(mask))
 
 
 def no_sums(like: Array) -> Sums:
@@ -96,28 +96,27 @@ def in_chunks(readout: Array, targets: Array, mask: Array, vocabulary: int) -> t
     return cut(readout, readout.shape[-1]), cut(targets), cut(mask)
 
 
+def ordered_chunks(
+    readout: Array, targets: Array, mask: Array, vocabulary: int
+) -> tuple[tuple, jax.Array]:
+    """`in_chunks` with the real tokens first, and each token's place among them."""
+    places = real_first(mask)
+    parts = in_order(readout, places, readout.shape[-1]), in_order(targets, places)
+    return in_chunks(*parts, in_order(mask, places), vocabulary), places
+
+
 def fold(
     step: Callable[[Any, tuple, jax.Array], Any],
     first: Any,
-    places: jax.Array,
-    readout: Array,
-    targets: Array,
-    mask: Array,
-    vocabulary: int,
+    chunks: tuple,
+    count: jax.Array,
 ) -> Any:
-    """`step(carry, (readout, targets, mask), number) -> carry` over real chunks."""
-    chunks = in_chunks(
-        in_order(readout, places, readout.shape[-1]),
-        in_order(targets, places),
-        in_order(mask, places),
-        vocabulary,
-    )
+    """`step(carry, chunk, number) -> carry` over the chunks of `count` tokens."""
 
     def body(number: jax.Array, carry: Any) -> Any:
         return step(carry, jax.tree.map(lambda x: x[number], chunks), number)
 
-    size = chunks[1].shape[1]
-    return jax.lax.fori_loop(0, -(-jnp.sum(mask) // size), body, first)
+    return jax.lax.fori_loop(0, -(-count // chunks[1].shape[1]), body, first)
 
 
 def chunk_sums(
@@ -173,19 +172,18 @@ def forward(
         return (
             d_kernel,
             d_bias + d_logits.sum(0),
-            jax.lax.dynamic_update_slice(d_readout, d_x, (number * len(d_x), 0)),
+            d_readout.at[number].set(d_x),
             jax.tree.map(jnp.add, total, sums),
         )
 
     # Zeros made from data vary over devices as the data does.
     zeros = partial(jnp.zeros_like, readout, dtype=jnp.float32)
-    width, places = readout.shape[-1], real_first(mask)
-    # The last chunk may end behind the last token: by less than there are tokens.
-    rows = zeros(shape=(2 * targets.size, width))
+    chunks, places = ordered_chunks(readout, targets, mask, size)
+    rows = zeros(shape=chunks[0].shape)
     first = zeros(shape=kernel.shape), zeros(shape=size), rows, no_sums(readout)
-    tokens = readout, targets, mask
-    d_kernel, d_bias, rows, sums = fold(add, first, places, *tokens, size)
-    d_readout = rows[places].reshape(readout.shape).astype(readout.dtype)
+    d_kernel, d_bias, rows, sums = fold(add, first, chunks, jnp.sum(mask))
+    d_readout = rows.reshape(-1, readout.shape[-1])[places]
+    d_readout = d_readout.reshape(readout.shape).astype(readout.dtype)
     return sums, (d_readout, d_kernel.astype(kernel.dtype), d_bias)
 
 
