@@ -61,9 +61,10 @@ def check_layers(config: ModelConfig) -> None:
             f"model.attention none and model.bridge zero"
         )
     count = config.bidirectional_layers
-    if config.encoder == "stacks" and not (config.bidirectional and count is None):
+    apart = ENCODERS[config.encoder].apart
+    if apart and not (config.bidirectional and count is None):
         raise InputError(
-            f"model.encoder 'stacks' is a stack in each direction, but "
+            f"model.encoder {config.encoder!r} is a stack in each direction, but "
             f"model.bidirectional is {config.bidirectional} and "
             f"model.bidirectional_layers {count}: set them to True and None, or "
             f"model.encoder recurrent"

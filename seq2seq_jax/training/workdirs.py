@@ -79,11 +79,11 @@ def claimed(config: Config, workdir: Path) -> Iterator[None]:
     except BaseException as error:
         if fresh:
             (workdir / "config.json").unlink(missing_ok=True)
-            # What was interrupted may go on from its cache; what was refused may not.
-            for name in (
-                made if isinstance(error, InputError) else {"tokenizers"} & {*made}
-            ):
-                remove(workdir / name)
+            refused = isinstance(error, InputError)
+            for name in made:
+                # What was interrupted may go on from its cache of ids and lengths.
+                if refused or name == "tokenizers":
+                    remove(workdir / name)
             with contextlib.suppress(OSError):  # whatever else is there stays there
                 workdir.rmdir()
         raise
