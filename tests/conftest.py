@@ -24,7 +24,7 @@ if WORKER and hasattr(os, "sched_setaffinity"):
     os.sched_setaffinity(0, {CORES[int(WORKER) % len(CORES)]})
 
 # Before their first import: their failures show values, as those of the tests do.
-pytest.register_assert_rewrite("command_line", "pairs", "runs")
+pytest.register_assert_rewrite("command_line", "pairs", "tiny_runs")
 
 import command_line  # noqa: E402
 
@@ -115,10 +115,10 @@ def whole(
     tiny: Callable[..., Config], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple:
     """A run of 12 steps, never interrupted: config, workdir, report, lines."""
-    import runs  # Orbax is slow to load
+    import tiny_runs  # Orbax is slow to load
 
     config, workdir = tiny(), tmp_path_factory.mktemp("whole") / "run"
-    return config, workdir, *runs.train(config, workdir)
+    return config, workdir, *tiny_runs.train(config, workdir)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from runs import STANDING_STILL, metrics, train
+from tiny_runs import STANDING_STILL, metrics, train
 
 from seq2seq_jax import config as configs
 from seq2seq_jax.inference.predictor import Predictor

@@ -4,7 +4,7 @@ import errno
 from dataclasses import replace
 
 import pytest
-from runs import train
+from tiny_runs import train
 
 from seq2seq_jax import config as configs
 from seq2seq_jax.errors import InputError, TrainingFailed

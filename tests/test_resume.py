@@ -4,7 +4,7 @@ import os
 import signal
 
 import pytest
-from runs import STANDING_STILL, assert_same_end, at_step, metrics, train
+from tiny_runs import STANDING_STILL, assert_same_end, at_step, metrics, train
 
 from seq2seq_jax import config as configs
 from seq2seq_jax.training.checkpoints import Checkpoints

@@ -10,7 +10,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from runs import at_step
+from tiny_runs import at_step
 
 from seq2seq_jax.training import loop
 from seq2seq_jax.training.checkpoints import Checkpoints
