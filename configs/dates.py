@@ -2,9 +2,10 @@
 
     python train.py configs/dates.py --workdir runs/dates
 
-Measured on the test split of English dates: 99.98 ± 0.03 % exact match, greedy, over
-seeds 1 to 3, after 2.5 to 4 minutes of training on 2 CPU cores that two other programs
-were using as well (2026-11-24).
+Measured on the test split of English dates: 100 % exact match, greedy, with each of the
+seeds 1 to 3, after 2 minutes of training on 2 CPU cores, compiling included
+(2026-11-24). A GRU gets there at once; an LSTM of the same size needs four times the
+updates and falls just short.
 """
 
 from seq2seq_jax.config import Config, DataConfig, ModelConfig, TrainingConfig
@@ -21,16 +22,20 @@ def get_config() -> Config:
             buckets=3,
         ),
         model=ModelConfig(
-            hidden_size=128, embedding_size=64, attention="additive", dropout=0.1
+            cell="gru",
+            hidden_size=128,
+            embedding_size=64,
+            attention="additive",
+            dropout=0.1,
         ),
         training=TrainingConfig(
-            steps=1600,
+            steps=400,
             batch_tokens=2048,
             learning_rate=3e-3,
             schedule="cosine",
             warmup_steps=100,
             label_smoothing=0.0,
             metric="exact_match",
-            eval_every=400,
+            eval_every=200,
         ),
     )

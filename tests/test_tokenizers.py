@@ -80,6 +80,16 @@ def test_what_was_never_seen_is_unk_and_shows_as_such(kind, shown):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_what_is_shown_of_a_text_is_one_piece_for_each_id(kind):
+    tokenizer, text = TRAINED[kind], "the 龍 cat"
+    ids, shown = tokenizer.encode(text), tokenizer.show(text)
+    known = [pair for pair in zip(ids, shown, strict=True) if pair[0] != UNK]
+    assert [piece for _, piece in known] == tokenizer.pieces(i for i, _ in known)
+    if kind != "byte":
+        assert [p for i, p in zip(ids, shown, strict=True) if i == UNK] == ["龍"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_units_are_one_for_each_id_and_join_to_the_text(kind):
     units = TRAINED[kind].units
     assert (units is None) == (kind in ("byte", "sentencepiece"))

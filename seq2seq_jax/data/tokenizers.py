@@ -39,6 +39,8 @@ class Kind(NamedTuple):
         encode: `(model, text) -> ids`, without BOS and EOS.
         decode: `(model, ids) -> text`; the ids hold no PAD, BOS or EOS.
         piece: `(model, id) ->` a printable string for one id that is not special.
+        show: `(model, text) ->` a printable string for each id of `encode`, unknown
+            units as the text has them.
         dump: `model -> bytes`.
         parse: `bytes -> model`; raises `ValueError` or `RuntimeError` on damage.
         suffix: of the file that holds the bytes.
@@ -50,6 +52,7 @@ class Kind(NamedTuple):
     encode: Callable[[Any, str], list[int]]
     decode: Callable[[Any, Sequence[int]], str]
     piece: Callable[[Any, int], str]
+    show: Callable[[Any, str], list[str]]
     dump: Callable[[Any], bytes]
     parse: Callable[[bytes], Any]
     suffix: str
@@ -94,6 +97,7 @@ def _vocabulary_kind(
         encode=_encoder(cut),
         decode=lambda model, ids: glue.join(unit(model, i) for i in ids),
         piece=lambda model, index: show(unit(model, index)),
+        show=lambda model, text: [show(unit) for unit in cut(text)],
         dump=vocabulary.dump,
         parse=vocabulary.parse,
         suffix=".vocab",
@@ -117,6 +121,9 @@ BYTE = Kind(
     encode=lambda model, text: [b + len(SPECIAL) for b in text.encode("utf-8")],
     decode=_decode_bytes,
     piece=_byte_piece,
+    show=lambda model, text: [
+        _byte_piece(model, b + len(SPECIAL)) for b in text.encode("utf-8")
+    ],
     dump=lambda model: b"",
     parse=lambda data: None,
     suffix=".vocab",
@@ -136,6 +143,7 @@ TOKENIZERS: dict[str, Kind] = {
         encode=lambda model, text: model.encode(text),
         decode=lambda model, ids: model.decode(list(ids)),
         piece=lambda model, index: model.id_to_piece(index),
+        show=lambda model, text: model.encode(text, out_type=str),
         dump=lambda model: model.serialized_model_proto(),
         parse=subwords.parse,
         suffix=".model",
@@ -192,6 +200,14 @@ class Tokenizer:
             SPECIAL[i] if i < len(SPECIAL) else piece(self.model, i)
             for i in map(int, ids)
         ]
+
+    def show(self, text: str) -> list[str]:
+        """One printable string for each id of `encode`; what is unknown as it stands.
+
+        >>> train("char", ["banana"], vocab_size=10).show("nab !")
+        ['n', 'a', 'b', '␣', '!']
+        """
+        return TOKENIZERS[self.kind].show(self.model, self.normalize(text))
 
     def save(self, folder: str | Path, name: str) -> None:
         """Write the model, then `NAME.json`, which vouches for it."""

@@ -278,7 +278,7 @@ class Predictor:
         """Wait for a batch of `translate`."""
         found = jax.device_get(found)
         for row, item in enumerate(items):
-            pieces = self.source_tokenizer.pieces(item.source)
+            pieces = self.source_pieces(item)
             every = results.hypotheses(found, row, pieces, self.target_tokenizer)
             if search.replace_unk:
                 every = unknown.replace(every, item.text, search, *self.tokenizers)
@@ -295,8 +295,13 @@ class Predictor:
                 log_probs[row],
                 weights[row] if looks else None,
                 self.target_tokenizer.pieces(item.target),
-                self.source_tokenizer.pieces(item.source),
+                self.source_pieces(item),
             )
+
+    def source_pieces(self, item: Item) -> list[str]:
+        """A printable string for each source id; unknown units as the text has them."""
+        shown = self.source_tokenizer.show(item.text)[: len(item.source) - 1]
+        return [*shown, *self.source_tokenizer.pieces([EOS])]
 
 
 def is_text(item: Item) -> bool:
