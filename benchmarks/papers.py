@@ -108,6 +108,8 @@ class Options:
     """runs at a time, each on its share of the processor's cores"""
     decode: Path | None = None
     """only decode with this workdir, and print the numbers as JSON"""
+    search: tuple[str, ...] = (MAIN,)
+    """with --decode: the searches"""
 
 
 def main() -> None:
@@ -177,7 +179,9 @@ def run(name: str, seed: int, options: Options) -> dict[str, Any]:
     call(["train.py", *said.split(), f"--workdir={workdir}", *files], workdir, "train")
     trained = time.monotonic() - began
     shared = [f"--{k}={getattr(options, k)}" for k in ("data", "source", "target")]
-    printed = call([__file__, f"--decode={workdir}", *shared], workdir, "decode")
+    searches = SEARCHES if name in tables.SEARCHED else [MAIN]
+    wanted = [f"--decode={workdir}", *shared, "--search", *searches]
+    printed = call([__file__, *wanted], workdir, "decode")
     measured = json.loads(printed.splitlines()[-1])
     return {"name": name, "seed": seed, "flags": said, "seconds": round(trained)} | (
         measured
@@ -201,7 +205,7 @@ def measure(workdir: Path, options: Options) -> dict[str, Any]:
     """BLEU by search and perplexity: all sentences, the long ones, and the others."""
     sources, references = test_set(options)
     predictor = Predictor.load(workdir)
-    bleus = dict(decode(predictor, sources, references))
+    bleus = dict(decode(predictor, sources, references, options.search))
     scores = list(predictor.score(sources, references))
     nats = [
         (-score.log_prob, len(score.pieces), source)
@@ -217,10 +221,14 @@ def measure(workdir: Path, options: Options) -> dict[str, Any]:
 
 
 def decode(
-    predictor: Predictor, sources: list[str], references: list[str]
+    predictor: Predictor,
+    sources: list[str],
+    references: list[str],
+    searches: tuple[str, ...],
 ) -> Iterator[tuple[str, dict[str, float]]]:
     """BLEU by search; the main one decodes everything, the others `COMPARED`."""
-    for name, (beam, penalty) in SEARCHES.items():
+    for name in searches:
+        beam, penalty = SEARCHES[name]
         some = sources if name == MAIN else sources[:COMPARED]
         found = predictor.translate(
             some, beam_size=beam, length_penalty=penalty, alignments=False

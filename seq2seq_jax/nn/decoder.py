@@ -1,5 +1,6 @@
 """The decoder: sizes, first state, one step, the teacher-forced unroll of any entry."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -8,6 +9,7 @@ from seq2seq_jax.config import ModelConfig
 from seq2seq_jax.nn import attention, bridges, layers, sizes
 from seq2seq_jax.nn.cells import CELLS, zones_of
 from seq2seq_jax.nn.decoders import DECODERS
+from seq2seq_jax.nn.recurrence import in_time_order
 from seq2seq_jax.nn.residuals import RESIDUALS
 from seq2seq_jax.nn.stack import Noise, inputs, no_noise, part_feed
 from seq2seq_jax.types import (
@@ -150,6 +152,6 @@ def unroll(
     """
     entry, params = DECODERS[config.decoder], part_feed(params, config)
     noise = make_noise(key, config, embedded[..., 0, :], (embedded.shape[-2],))
-    projected = inputs(params, config, embedded)
+    projected = in_time_order(partial(inputs, params, config), embedded)
     features, weights = entry.unroll(params, config, memory, state, projected, noise)
     return read_out(params, config, features, embedded), weights

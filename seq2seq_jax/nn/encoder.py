@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from seq2seq_jax.config import ModelConfig
 from seq2seq_jax.nn import layers, sizes
 from seq2seq_jax.nn.cells import CELLS, run_cell, zones_of
-from seq2seq_jax.nn.recurrence import SCANS
+from seq2seq_jax.nn.recurrence import SCANS, in_time_order
 from seq2seq_jax.nn.residuals import RESIDUALS
 from seq2seq_jax.types import Array, Carry, EncoderOutput, Key, Params
 
@@ -197,7 +197,7 @@ def run_layer(
             cell,
             cell_params,
             start,
-            cell.project(cell_params, x),
+            in_time_order(partial(cell.project, cell_params), x),
             mask,
             drop,
             zones_of(zone_key, config.zoneout, cell, steps),

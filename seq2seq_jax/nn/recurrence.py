@@ -26,6 +26,15 @@ def from_time_major(xs: Any) -> Any:
     return jax.tree.map(lambda x: jnp.moveaxis(x, 0, -2), xs)
 
 
+def in_time_order(f: Callable[..., Array], *xs: Any) -> jax.Array:
+    """`f(*xs)` of leaves `[..., T, D]`, computed where time is the first axis.
+
+    What a scan then reads lies as it reads it: the transpositions of the few `D` are
+    made, those of the gates, here and in the gradient, cancel out.
+    """
+    return from_time_major(f(*to_time_major(xs)))
+
+
 def unroll(
     step: Callable[[Carry, Any], tuple[Carry, Any]],
     carry: Carry,

@@ -7,6 +7,7 @@ entry may also add something to the input of the layers above (`beside`).
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -16,7 +17,12 @@ from flax import struct
 from seq2seq_jax.config import ModelConfig
 from seq2seq_jax.nn import attention, layers, sizes
 from seq2seq_jax.nn.cells import CELLS, run_cell, zoned_step
-from seq2seq_jax.nn.recurrence import SCANS, from_time_major, to_time_major
+from seq2seq_jax.nn.recurrence import (
+    SCANS,
+    from_time_major,
+    in_time_order,
+    to_time_major,
+)
 from seq2seq_jax.nn.residuals import RESIDUALS
 from seq2seq_jax.types import Array, AttentionMemory, Carry, DecoderState, Params
 
@@ -184,7 +190,9 @@ def unroll_upper(
             CELLS[config.cell],
             layer,
             carry[i],
-            upper_input(layer, config, below[-1], beside, noise.inputs[i]),
+            in_time_order(
+                partial(upper_input, layer, config), below[-1], beside, noise.inputs[i]
+            ),
             drop=noise.recurrent[i],
             zones=noise.zones[i],
             zoneout=config.zoneout,

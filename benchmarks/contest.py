@@ -1,0 +1,104 @@
+"""Contestants in processes of their own, timed in turns.
+
+Each gets ready (loads, compiles, warms up), then does one round of the same work at a
+time, one contestant after the other, so that whatever else the machine does hits all of
+them alike. What counts is the median of a contestant's rounds, and its ratio to the
+others'. In every round it also says how fast it multiplies two large matrices just
+then: that is the machine, not the contestant.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+PEAK = (2048, 1024, 2048)  # rows, inner and columns of the two matrices
+
+
+class Contestant(NamedTuple):
+    """A name, and the command of a process that calls `serve`."""
+
+    name: str
+    command: Sequence[str]
+
+
+def serve(round_of_work: Callable[[], float], multiply: Callable[[], float]) -> None:
+    """Be a contestant: do a round whenever the contest asks for one.
+
+    Args:
+        round_of_work: does the work once and returns its seconds.
+        multiply: multiplies two matrices of the sizes `PEAK`; returns its seconds.
+    """
+    answer = sys.stdout
+    sys.stdout = sys.stderr  # what libraries print is no answer
+    print("ready", file=answer, flush=True)
+    for _ in sys.stdin:
+        seconds = round_of_work()
+        rows, inner, columns = PEAK
+        peak = 2e-9 * rows * inner * columns / min(multiply() for _ in range(3))
+        told = {"seconds": seconds, "peak": peak}
+        print(json.dumps(told), file=answer, flush=True)
+
+
+def hold(contestants: Sequence[Contestant], rounds: int) -> dict[str, dict[str, Any]]:
+    """All rounds: seconds of each, and the peaks, in GFLOP/s, by name."""
+    results: dict[str, dict[str, Any]] = {}
+    running = []
+    for name, command in contestants:
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        # One after the other: compiling beside a warm-up would slow both.
+        if read(process, name) != "ready":
+            sys.exit(f"{name} did not get ready")
+        running.append((name, process))
+        results[name] = {"seconds": [], "peak": []}
+    for number in range(rounds):
+        for name, process in running:
+            process.stdin.write("go\n")
+            process.stdin.flush()
+            for key, value in json.loads(read(process, name)).items():
+                results[name][key].append(value)
+        print(f"round {number + 1} of {rounds}", file=sys.stderr)
+    for _, process in running:
+        process.communicate()
+    return results
+
+
+def read(process: subprocess.Popen, name: str) -> str:
+    """The next line that a contestant says."""
+    line = process.stdout.readline() if process.stdout else ""
+    if not line:
+        sys.exit(f"{name} ended ({process.wait()}); what it said is above")
+    return line.strip()
+
+
+def table(results: dict[str, dict[str, Any]], work: float, unit: str) -> str:
+    """A row a contestant: units of work a second, its ratio to the first, the peak.
+
+    Args:
+        results: of `hold`.
+        work: units of work in a round.
+        unit: their name.
+    """
+    rows = [f"| | {unit}/s | ratio | spread of the rounds | product, GFLOP/s |"]
+    rows.append("|---|---|---|---|---|")
+    medians = {n: statistics.median(r["seconds"]) for n, r in results.items()}
+    first = next(iter(medians.values()))
+    for name, median in medians.items():
+        seconds, peaks = results[name]["seconds"], results[name]["peak"]
+        spread = (max(seconds) - min(seconds)) / median
+        rows.append(
+            f"| {name} | {work / median:.0f} | {first / median:.2f} | {spread:.0%} | "
+            f"{statistics.median(peaks):.0f} |"
+        )
+    return "\n".join(rows)
+
+
+def keep(path: Path, results: dict[str, Any], **facts: Any) -> None:
+    """Write all numbers as JSON."""
+    text = json.dumps(facts | {"results": results}, indent=1)
+    path.write_text(text + "\n", encoding="utf-8")
