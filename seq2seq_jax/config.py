@@ -94,8 +94,7 @@ class ModelConfig:
     """The shape of the model."""
 
     cell: str = "lstm"
-    """rnn, lstm, layer_norm_lstm, rnmt_lstm, gru (reset after), gru_reset_before (z
-    keeps), gru_bahdanau (z updates), min_gru, min_lstm"""
+    """lstm, gru (reset after), gru_reset_before, gru_bahdanau ...: the table CELLS"""
     hidden_size: int = 256
     """units of each layer; of each direction in a bidirectional encoder"""
     decoder_hidden_size: int | None = None
@@ -123,8 +122,7 @@ class ModelConfig:
     bridge: str = "dense"
     """encoder's last state -> decoder's first: the table BRIDGES"""
     attention: str = "general"
-    """score: none, last, location, dot, scaled_dot, general, scaled_general, additive,
-    concat, concat_code, normed_additive, coverage or location_sensitive"""
+    """score: none, dot, general, additive, location_sensitive ...: the table SCORES"""
     attention_size: int | None = None
     """units of the scores with a tanh in each head; None: the query's size"""
     attention_heads: int = 1
@@ -162,6 +160,8 @@ class ModelConfig:
     """type of the products: float32 or bfloat16; parameters stay float32"""
     scan: str = "deferred"
     """weights' gradients: deferred, a product after the loop, or plain, inside it"""
+    backend: str = "auto"
+    """all steps of a layer by: scan, pallas (TPU), cudnn (NVIDIA); auto: by platform"""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ The gradient is a second such kernel, back over time, with
     d L / d (U h_{t-1}) from what each step kept;  then U's gradient in one product,
     d L / d U  =  sum_t  h_{t-1}^T  d L / d (U h_{t-1})
 
-as in `deferred`. Which cells, sizes and types it takes: `tile_rows`.
+as in `deferred`. What it takes: `suitable_rows`.
 """
 
 import math
@@ -68,16 +68,37 @@ def tile_rows(kind: str, rows: int, hidden_size: int, bytes_each: int) -> int:
     (64, 0)
     """
     gates, size = GATES[kind], filled(hidden_size, LANES)
-    streams = gates.saved + gates.parts + 1 + gates.count  # kept, outputs' and own slope
+    streams = (
+        gates.saved + gates.parts + 1 + gates.fused
+    )  # kept, outputs' and own slope
     still = 1 + 2 * gates.parts  # the dropout mask, the carries' slopes
-    values = 2 * gates.count  # of a step, between reading and writing
+    values = 2 * gates.fused  # of a step, between reading and writing
     each = 4 * (size * (2 * streams + 2 * still + values) + 2 * LANES)
-    left = BUDGET - gates.count * size * size * bytes_each
+    left = BUDGET - gates.fused * size * size * bytes_each
     most = min(left // each // SUBLANES * SUBLANES, MOST_ROWS)
     if most <= 0:
         return 0
     tiles = -(-rows // most)
     return filled(-(-rows // tiles), SUBLANES)
+
+
+def suitable_rows(kind: str, params: Params, carry: Carry, projected: Any) -> int:
+    """`tile_rows` where a kernel can compute this at all, else 0.
+
+    It takes cells of `GATES`, states in float32 with weights in that or in bfloat16,
+    and sizes that are known numbers: `jax.export` has such as are not.
+    """
+    sizes = projected.shape
+    if kind not in GATES or not all(isinstance(size, int) for size in sizes):
+        return 0
+    weights = params["recurrent"]
+    floats = {projected.dtype, *(part.dtype for part in carry)}
+    if floats != {jnp.dtype(jnp.float32)} or 0 in sizes:
+        return 0
+    if weights.dtype not in (jnp.float32, jnp.bfloat16):
+        return 0
+    rows = math.prod(sizes[:-2])
+    return tile_rows(kind, rows, carry[-1].shape[-1], weights.dtype.itemsize)
 
 
 def run(
@@ -99,7 +120,7 @@ def run(
 
     def by_gate(x: jax.Array) -> jax.Array:
         """`[..., G*H]` with each gate's H filled up."""
-        each = x.reshape(*x.shape[:-1], gates.count, size)
+        each = x.reshape(*x.shape[:-1], gates.fused, size)
         each = jnp.pad(each, [(0, 0)] * (each.ndim - 1) + [units])
         return each.reshape(*x.shape[:-1], -1)
 
@@ -170,7 +191,7 @@ def forward(
     That is `(gates [T, B, S*H], *carry before [T, B, H])`.
     """
     size = drop.shape[-1]
-    kept = (GATES[plan.kind].saved * size, *[size] * len(first)) if keep else ()
+    widths = (GATES[plan.kind].saved * size, *[size] * len(first)) if keep else ()
     (outputs, *kept), last = call(
         plan,
         forward_step,
@@ -178,7 +199,7 @@ def forward(
         (kernel, row),
         (projected, real),
         (drop, *first),
-        (size, *kept),
+        (size, *widths),
         [size] * len(first),
     )
     return (last, outputs), tuple(kept)
@@ -211,14 +232,14 @@ def forward_step(
 
 def remember(plan: Plan, *arguments: Any) -> tuple:
     """`sequence`, and what its gradient needs."""
-    kernel, row, _, _, real, drop = arguments
+    kernel, _, _, _, real, drop = arguments
     results, kept = forward(plan, True, *arguments)
-    return results, (kernel, row, real, drop, kept)
+    return results, (kernel, real, drop, kept)
 
 
 def backward(plan: Plan, residuals: tuple, slopes: tuple) -> tuple:
     """The gradients: a kernel back over time, and the products after it."""
-    kernel, row, real, drop, kept = residuals
+    kernel, real, drop, kept = residuals
     last, outputs = slopes
     size = drop.shape[-1]
     (projected,), first = call(
@@ -228,7 +249,7 @@ def backward(plan: Plan, residuals: tuple, slopes: tuple) -> tuple:
         (kernel,),
         (outputs, real, *kept),
         (drop, *last),
-        (GATES[plan.kind].count * size,),
+        (GATES[plan.kind].fused * size,),
         [size] * len(last),
     )
     product = GATES[plan.kind].through(kept[0], projected)
@@ -303,8 +324,8 @@ def call(
     steps, rows, _ = now[0].shape
 
     def at(x: Any) -> pl.BlockSpec:
-        place = lambda b, t: (steps - 1 - t if reverse else t, b, 0)  # noqa: E731
-        return pl.BlockSpec((None, plan.rows, x.shape[-1]), place)
+        shape = (None, plan.rows, x.shape[-1])
+        return pl.BlockSpec(shape, lambda b, t: (steps - 1 - t if reverse else t, b, 0))
 
     def tile(x: Any) -> pl.BlockSpec:
         return pl.BlockSpec((plan.rows, x.shape[-1]), lambda b, t: (b, 0))

@@ -1,8 +1,8 @@
 """What a step of a recurrent cell does besides its product, and its slope by hand.
 
 A persistent kernel (`pallas_cells`) makes the product U h_{t-1} itself, all gates at
-once; the rest of a step is elementwise, and stands here for each cell that has a kernel.
-All functions take and give matrices `[B, n*H]`, in which the n gates stand side by side.
+once; the rest of a step is elementwise, and stands here for each cell that has a
+kernel. Matrices `[B, n*H]` hold n gates side by side.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,18 +18,18 @@ class Gates(NamedTuple):
     """The elementwise part of one cell.
 
     Attributes:
-        count: G, the gates in a product.
+        fused: G, the gates in a product.
         parts: arrays in a carry, the last of which is h.
         saved: S, the gates that the gradient needs.
         forward: `(projected [B, G*H], product [B, G*H], carry) -> (carry, saved [B,
             S*H])`; `product` is U h_{t-1} + b', see `row`.
-        backward: `(saved, carry, slopes of the next carry) -> (slope of projected, slopes
-            of the carry)`, without the share that comes through the product.
+        backward: `(saved, carry, slopes of the next carry) -> (slope of projected,
+            slopes of the carry)`, without the share that comes through the product.
         through: `(saved, slope of projected) -> slope of product`.
         row: `params -> b' [1, G*H]`, the bias inside the product.
     """
 
-    count: int
+    fused: int
     parts: int
     saved: int
     forward: Callable[..., tuple[Carry, jax.Array]]
@@ -52,7 +52,7 @@ def joined(pieces: Sequence[jax.Array]) -> jax.Array:
 def lstm_forward(
     projected: jax.Array, product: jax.Array, carry: Carry
 ) -> tuple[Carry, jax.Array]:
-    """The equations of `cells.lstm_step`; kept are sigma(i), sigma(f), tanh(g), sigma(o).
+    """The equations of `cells.lstm_step`; kept are the four gates.
 
     >>> zeros = jnp.zeros((1, 4))
     >>> (c, h), kept = lstm_forward(zeros, zeros, (jnp.ones((1, 1)), zeros[:, :1]))
@@ -68,7 +68,7 @@ def lstm_forward(
 def lstm_backward(
     saved: jax.Array, carry: Carry, slopes: Carry
 ) -> tuple[jax.Array, Carry]:
-    """Of h = o tanh(c) and c = f c_{t-1} + i g: the slope of each gate before its sigma.
+    """Of h = o tanh(c) and c = f c_{t-1} + i g, slopes before sigma and tanh.
 
     c is made anew from what was kept, which is cheaper than reading it.
     """
