@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from seq2seq_jax.config import ModelConfig
-from seq2seq_jax.nn import cudnn, sizes
+from seq2seq_jax.nn import cudnn, pallas_sizes, sizes
 from seq2seq_jax.nn.cells import CELLS, run_cell
 from seq2seq_jax.nn.pallas_gates import GATES
 from seq2seq_jax.nn.recurrence import SCANS
@@ -141,9 +141,6 @@ def nothing(*_: Any) -> None:
 
 def pallas_refuses(config: ModelConfig) -> str | None:
     """A cell without a kernel, zoneout, or weights that are too large."""
-    # Imported late: it takes a while, and a CPU's runs never need it.
-    from seq2seq_jax.nn import pallas_cells
-
     if config.cell not in GATES:
         return (
             f"has no kernel for model.cell {config.cell!r}: set model.cell to one of "
@@ -153,7 +150,7 @@ def pallas_refuses(config: ModelConfig) -> str | None:
         return "has no zoneout: set model.zoneout 0, or model.backend auto"
     bytes_each = jnp.dtype(config.dtype).itemsize
     for size in {config.hidden_size, sizes.decoder_size(config)}:
-        if not pallas_cells.tile_rows(config.cell, 1, size, bytes_each):
+        if not pallas_sizes.tile_rows(config.cell, 1, size, bytes_each):
             return (
                 f"keeps a layer's recurrent weights on the chip, but those of {size} "
                 f"units in {config.dtype} do not fit: set model.backend auto"
@@ -175,11 +172,12 @@ def pallas_run(
     Elsewhere it is the scan where `auto` chose it, and the kernel in Pallas's
     interpreter where the config names it.
     """
-    from seq2seq_jax.nn import pallas_cells
-
-    rows = pallas_cells.suitable_rows(config.cell, params, carry, projected)
+    rows = pallas_sizes.suitable_rows(config.cell, params, carry, projected)
     if not rows:
         return None
+    # Imported late: it takes a while, and a run on a CPU never needs it.
+    from seq2seq_jax.nn import pallas_cells
+
     plan = pallas_cells.Plan(config.cell, rows, reverse, interpret=False)
 
     def kernel(plan: Any) -> Callable[..., Run]:
