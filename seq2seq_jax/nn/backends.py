@@ -18,7 +18,8 @@ from seq2seq_jax.nn.pallas_gates import GATES
 from seq2seq_jax.nn.recurrence import SCANS
 from seq2seq_jax.types import Array, Carry, Params
 
-# What `auto` takes, by `jax.default_backend()`; elsewhere it is the scan.
+# What `auto` takes, by `jax.default_backend()`; elsewhere it is the scan. Not cuDNN,
+# which no test runs.
 AUTO = {"tpu": "pallas"}
 
 Run = tuple[Carry, jax.Array]
@@ -123,16 +124,19 @@ def by_scan(
     )
 
 
-def chosen(config: ModelConfig) -> str:
-    """The backend's name, with `auto` resolved.
+def chosen(config: ModelConfig, platform: str | None = None) -> str:
+    """The backend's name, with `auto` resolved: for a platform, or for this process's.
 
-    By the process's platform and not `jax.lax.platform_dependent` alone: that traces
-    every branch, which on a CPU would double the time to trace a layer. To compile for
-    a TPU on a host without one, name `pallas`.
+    It does not go by `jax.lax.platform_dependent` alone: that traces every branch,
+    which on a CPU would more than double the time to trace a layer. So what is compiled
+    for a TPU on a host without one must name its backend.
+
+    >>> chosen(ModelConfig(), "tpu"), chosen(ModelConfig(), "cpu")
+    ('pallas', 'scan')
     """
     if config.backend != "auto":
         return config.backend
-    return AUTO.get(jax.default_backend(), "scan")
+    return AUTO.get(platform or jax.default_backend(), "scan")
 
 
 def nothing(*_: Any) -> None:
@@ -170,7 +174,8 @@ def pallas_run(
     """The kernel of `pallas_cells` on a TPU.
 
     Elsewhere it is the scan where `auto` chose it, and the kernel in Pallas's
-    interpreter where the config names it.
+    interpreter where the config names it. (The interpreter does not run under a
+    `shard_map` with `check_vma`; compiled kernels do, and both do under `pmap`.)
     """
     rows = pallas_sizes.suitable_rows(config.cell, params, carry, projected)
     if not rows:
