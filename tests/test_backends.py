@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -122,22 +123,28 @@ def test_a_kernels_products_are_in_bfloat16_and_its_states_are_not():
 
 
 @pytest.mark.parametrize(
-    ("kind", "rows", "size", "bytes_each", "tile"),
+    ("kind", "rows", "size", "bytes_each", "new", "old"),
     [
-        ("lstm", 64, 512, 4, 64),
-        ("lstm", 5, 100, 4, 8),
-        ("gru", 13, 200, 2, 16),
-        ("lstm", 1, 1, 4, 8),
-        ("lstm", 300, 256, 4, 152),  # two tiles of one size, and 4 rows to spare
-        ("gru", 5000, 128, 4, 256),
-        ("lstm", 64, 1024, 4, 0),  # 16 MiB of weights
-        ("lstm", 64, 1024, 2, 32),
-        ("gru", 64, 1024, 4, 16),
-        ("gru", 64, 2048, 2, 0),
+        ("lstm", 1, 1, 4, 8, 8),
+        ("lstm", 5, 100, 4, 8, 8),
+        ("gru", 13, 200, 2, 16, 16),
+        ("lstm", 64, 512, 4, 64, 64),
+        ("lstm", 300, 256, 4, 152, 152),  # two tiles of one size, 4 rows to spare
+        ("gru", 5000, 128, 4, 256, 256),
+        ("lstm", 64, 1024, 4, 64, 0),  # 16 MiB of weights
+        ("lstm", 64, 1024, 2, 64, 0),
+        ("gru", 64, 1024, 2, 64, 64),
+        ("gru", 16, 1024, 4, 16, 16),
+        ("gru", 17, 1024, 4, 24, 0),  # two tiles of so few rows
+        ("lstm", 8, 2048, 4, 0, 0),
     ],
 )
-def test_a_kernel_takes_what_fits(kind, rows, size, bytes_each, tile):
-    assert tile_rows(kind, rows, size, bytes_each) == tile
+def test_a_kernel_takes_what_fits(kind, rows, size, bytes_each, new, old, monkeypatch):
+    assert tile_rows(kind, rows, size, bytes_each) == new
+    old_tpu = SimpleNamespace(device_kind="TPU v3")
+    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
+    monkeypatch.setattr(jax, "devices", lambda: [old_tpu])
+    assert tile_rows(kind, rows, size, bytes_each) == old
 
 
 def test_what_a_kernel_does_not_take_is_left_to_the_scan():
@@ -212,7 +219,7 @@ def test_a_model_is_the_same_by_kernels():
         ({"backend": "pallas", "cell": "rnn"}, ["'pallas'", "'rnn'", "lstm, gru"]),
         ({"backend": "pallas", "zoneout": 0.1}, ["zoneout 0", "auto"]),
         (
-            {"backend": "pallas", "hidden_size": 2000, "bridge": "zero"},
+            {"backend": "pallas", "hidden_size": 2000},
             ["2000 units in float32", "auto"],
         ),
         ({"backend": "cudnn", "cell": "gru"}, ["'cudnn'", "model.cell lstm", "auto"]),

@@ -23,7 +23,7 @@ from jax.experimental import pallas as pl
 from jax.experimental.pallas import tpu as pltpu
 
 from seq2seq_jax.nn.pallas_gates import GATES
-from seq2seq_jax.nn.pallas_sizes import LANES, VMEM, filled
+from seq2seq_jax.nn.pallas_sizes import LANES, filled, vmem
 from seq2seq_jax.types import Array, Carry, Params
 
 
@@ -295,7 +295,7 @@ def call(
             tuple(map(tile, still)),
         ),
         out_specs=(tuple(map(at, shapes[0])), tuple(map(tile, shapes[1]))),
-        compiler_params=pltpu.CompilerParams(vmem_limit_bytes=VMEM),
+        compiler_params=pltpu.CompilerParams(vmem_limit_bytes=vmem()),
         interpret=plan.interpret,
         name=f"{plan.kind}_{step.__name__}",
     )(whole, now, still)

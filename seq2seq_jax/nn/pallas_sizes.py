@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from seq2seq_jax.nn.pallas_gates import GATES
@@ -10,8 +11,14 @@ from seq2seq_jax.types import Carry, Params
 
 LANES, SUBLANES = 128, 8  # a TPU's registers: sizes are filled up to whole ones
 MOST_ROWS = 256  # of a tile: more would not make the product any faster
-VMEM = 16 * 2**20  # bytes: what the smallest TPU has, and XLA grants a kernel
-BUDGET = VMEM - 2 * 2**20  # the compiler needs some for itself
+LEAST_ROWS = 64  # of one tile of several: fewer would cost more than reading U again
+MIB = 2**20
+OLD = (
+    "TPU v2",
+    "TPU v3",
+    "TPU v4",
+)  # which have 16 MiB of VMEM; newer ones, 64 or more
+RESERVED = 2 * MIB  # of it, for what the compiler keeps there itself
 
 
 def filled(size: int, unit: int) -> int:
@@ -19,19 +26,29 @@ def filled(size: int, unit: int) -> int:
     return -(-size // unit) * unit
 
 
-def tile_rows(kind: str, rows: int, hidden_size: int, bytes_each: int) -> int:
-    """How many rows of the batch a kernel takes at once; 0: it cannot run at all.
+def vmem() -> int:
+    """Bytes of VMEM that a kernel may fill: of this TPU; without one, of a new one."""
+    here = jax.devices()[0].device_kind if jax.default_backend() == "tpu" else ""
+    old = here.startswith(OLD)
+    return (16 if old else 48) * MIB
+
+
+def tile_rows(
+    kind: str, rows: int, hidden_size: int, bytes_each: int, memory: int | None = None
+) -> int:
+    """How many rows of the batch a kernel takes at once; 0: the scan is the better way.
 
     U is held once and everything that changes with time twice, in the backward kernel,
-    which needs the most.
+    which needs the most. What is left decides how many rows there are in a tile.
 
     Args:
         kind: the cell's name.
         rows: of the batch.
         hidden_size: H.
         bytes_each: of a weight.
+        memory: see `vmem`.
 
-    >>> tile_rows("lstm", 64, 512, 4), tile_rows("lstm", 64, 1024, 4)
+    >>> tile_rows("lstm", 64, 1024, 4), tile_rows("lstm", 64, 2048, 4)
     (64, 0)
     """
     gates, size = GATES[kind], filled(hidden_size, LANES)
@@ -40,9 +57,9 @@ def tile_rows(kind: str, rows: int, hidden_size: int, bytes_each: int) -> int:
     still = 1 + 2 * gates.parts  # the dropout mask, the slopes of two carries
     values = 2 * gates.fused  # of a step, between reading and writing
     each = 4 * (size * (2 * streams + 2 * still + values) + 2 * LANES)
-    left = BUDGET - gates.fused * size * size * bytes_each
+    left = (memory or vmem()) - RESERVED - gates.fused * size * size * bytes_each
     most = min(left // each // SUBLANES * SUBLANES, MOST_ROWS)
-    if most <= 0:
+    if most <= 0 or most < min(rows, LEAST_ROWS):
         return 0
     tiles = -(-rows // most)
     return filled(-(-rows // tiles), SUBLANES)
