@@ -4,7 +4,8 @@ cuDNN makes all steps of a layer in one call (Appleyard et al. 2016), its input 
 too, so it takes x and not the projected gates. Its equations and its order of the
 gates are those of `cells.lstm_step`; it adds a second bias, which is 0 here. It has no
 zoneout, no dropout mask on h_{t-1} and no reading from the end: a layer that reads in
-reverse gets its rows reversed, each within its length.
+reverse gets its rows reversed, each within its length. JAX cannot `vmap` it: give it
+leading dimensions.
 """
 
 from collections.abc import Callable
