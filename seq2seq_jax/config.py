@@ -10,11 +10,10 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any
 
-from seq2seq_jax.errors import InputError, nearest
-
-T = TypeVar("T")
+from seq2seq_jax.errors import InputError
+from seq2seq_jax.fields import from_dict
 
 
 @dataclass(frozen=True)
@@ -162,6 +161,8 @@ class ModelConfig:
     """type of the products: float32 or bfloat16; parameters stay float32"""
     scan: str = "deferred"
     """weights' gradients: deferred, a product after the loop, or plain, inside it"""
+    backend: str = "auto"
+    """all steps of a layer by: scan, pallas (TPU), cudnn (NVIDIA); auto: by platform"""
 
 
 @dataclass(frozen=True)
@@ -285,37 +286,6 @@ def flatten(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def to_json(config: Config) -> str:
     """The config as JSON text, one field a line."""
     return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
-
-
-def from_dict(cls: type[T], values: Any, where: str) -> T:
-    """A dataclass from nested dicts; unknown fields and wrong types are refused.
-
-    Raises:
-        InputError: naming the field, what came and what was expected.
-    """
-    if not isinstance(values, dict):
-        raise InputError(f"{where} holds {type(values).__name__}, expected an object")
-    hints = get_type_hints(cls)
-    made = {}
-    for name, value in values.items():
-        if name not in hints:
-            raise InputError(f"{where} has no field {name!r}{nearest(name, hints)}")
-        kind = hints[name]
-        if dataclasses.is_dataclass(kind):
-            made[name] = from_dict(kind, value, f"{where}.{name}")  # type: ignore[arg-type]
-        elif fits(value, kind):
-            made[name] = value
-        else:
-            raise InputError(f"{where}.{name} is {value!r}, expected {kind}")
-    return cls(**made)
-
-
-def fits(value: Any, kind: Any) -> bool:
-    """Whether a JSON value is of a field's type (an int passes for a float)."""
-    kinds = get_args(kind) or (kind,)
-    if isinstance(value, bool):
-        return bool in kinds
-    return isinstance(value, kinds) or (isinstance(value, int) and float in kinds)
 
 
 def from_json(text: str, where: str = "config") -> Config:

@@ -20,7 +20,8 @@ FILES = [
 # The longest name that fits a module is its place.
 ROWS = (
     ("errors", "allocation"),
-    ("types", "config", "flags", "program", "compilation"),
+    ("types", "fields"),
+    ("config", "flags", "program", "compilation"),
     ("limits", "unread"),
     (
         "nn.gates",
@@ -37,9 +38,14 @@ ROWS = (
         "inference.penalties",
     ),
     (
+        "nn.backends",
         "nn.cells",
+        "nn.cudnn",
         "nn.gru_cells",
         "nn.normed_cells",
+        "nn.pallas_cells",
+        "nn.pallas_gates",
+        "nn.pallas_sizes",
         "nn.parallel_cells",
         "nn.additive_scores",
         "nn.alignments",

@@ -7,6 +7,7 @@ from seq2seq_jax.config import ModelConfig
 from seq2seq_jax.errors import InputError, choose
 from seq2seq_jax.nn import layers, sizes
 from seq2seq_jax.nn.alignments import ALIGNMENTS
+from seq2seq_jax.nn.backends import BACKENDS
 from seq2seq_jax.nn.bridges import BRIDGES
 from seq2seq_jax.nn.cells import CELLS
 from seq2seq_jax.nn.decoder import readout_size
@@ -31,6 +32,7 @@ TABLES: dict[str, Iterable[str]] = {
     "init": layers.INITIALIZERS,
     "dtype": DTYPES,
     "scan": SCANS,
+    "backend": ("auto", *BACKENDS),
 }
 
 
@@ -48,6 +50,10 @@ def check(config: ModelConfig, shared_vocab: bool = False) -> None:
     reason = DECODERS[config.decoder].refuse(config)
     if reason:
         raise InputError(f"model.decoder {config.decoder!r} {reason}")
+    if config.backend != "auto":
+        refusal = BACKENDS[config.backend].refuse(config)
+        if refusal:
+            raise InputError(f"model.backend {config.backend!r} {refusal}")
     unread.check("model", config, READERS)
 
 

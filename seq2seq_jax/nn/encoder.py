@@ -9,9 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from seq2seq_jax.config import ModelConfig
-from seq2seq_jax.nn import layers, sizes
-from seq2seq_jax.nn.cells import CELLS, run_cell, zones_of
-from seq2seq_jax.nn.recurrence import SCANS, in_time_order
+from seq2seq_jax.nn import backends, layers, sizes
+from seq2seq_jax.nn.cells import CELLS, zones_of
 from seq2seq_jax.nn.residuals import RESIDUALS
 from seq2seq_jax.types import Array, Carry, EncoderOutput, Key, Params
 
@@ -193,17 +192,15 @@ def run_layer(
         shape = start[-1].shape
         drop = layers.dropout_mask(mine, config.recurrent_dropout, shape)
         steps = (*shape[:-1], x.shape[-2], shape[-1])
-        carry, output = run_cell(
-            cell,
+        carry, output = backends.run(
             cell_params,
+            config,
             start,
-            in_time_order(partial(cell.project, cell_params), x),
+            x,
             mask,
             drop,
             zones_of(zone_key, config.zoneout, cell, steps),
-            config.zoneout,
             reverse=direction == 1,
-            scan=SCANS[config.scan],
         )
         carries.append(carry)
         outputs.append(output)

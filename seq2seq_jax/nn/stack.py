@@ -7,7 +7,6 @@ entry may also add something to the input of the layers above (`beside`).
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import jax
@@ -15,14 +14,9 @@ import jax.numpy as jnp
 from flax import struct
 
 from seq2seq_jax.config import ModelConfig
-from seq2seq_jax.nn import attention, layers, sizes
-from seq2seq_jax.nn.cells import CELLS, run_cell, zoned_step
-from seq2seq_jax.nn.recurrence import (
-    SCANS,
-    from_time_major,
-    in_time_order,
-    to_time_major,
-)
+from seq2seq_jax.nn import attention, backends, layers, sizes
+from seq2seq_jax.nn.cells import CELLS, zoned_step
+from seq2seq_jax.nn.recurrence import SCANS, from_time_major, to_time_major
 from seq2seq_jax.nn.residuals import RESIDUALS
 from seq2seq_jax.types import Array, AttentionMemory, Carry, DecoderState, Params
 
@@ -89,16 +83,10 @@ def bottom_step(
     )
 
 
-def upper_input(
-    layer: Params,
-    config: ModelConfig,
-    below: Array,
-    beside: Array | None,
-    dropped: Array | None,
-) -> jax.Array:
-    """The gates' share of an upper layer's input: `below`, and what comes beside it."""
+def upper_input(below: Array, beside: Array | None, dropped: Array | None) -> jax.Array:
+    """An upper layer's input: the output `below`, and what comes beside it."""
     whole = below if beside is None else jnp.concatenate([below, beside], axis=-1)
-    return CELLS[config.cell].project(layer, layers.apply_mask(whole, dropped))
+    return layers.apply_mask(whole, dropped)
 
 
 def connected(
@@ -121,13 +109,14 @@ def upper_steps(
     beside: Array | None = None,
 ) -> tuple[Carry, jax.Array]:
     """One step of the layers above the bottom one, from its output."""
-    new, below = [], [output]
+    cell, new, below = CELLS[config.cell], [], [output]
     for i, layer in list(enumerate(params["layers"]))[1:]:
+        x = upper_input(below[-1], beside, noise.inputs[i])
         state, output = zoned_step(
-            CELLS[config.cell],
+            cell,
             layer,
             carry[i],
-            upper_input(layer, config, below[-1], beside, noise.inputs[i]),
+            cell.project(layer, x),
             noise.recurrent[i],
             noise.zones[i],
             config.zoneout,
@@ -159,15 +148,13 @@ def unroll_bottom(
     noise: Noise,
 ) -> jax.Array:
     """Outputs `[..., T, H]` of the bottom layer where its input is known beforehand."""
-    return run_cell(
-        CELLS[config.cell],
+    return backends.run_projected(
         params["layers"][0],
+        config,
         carry[0],
         projected,
         drop=noise.recurrent[0],
         zones=noise.zones[0],
-        zoneout=config.zoneout,
-        scan=SCANS[config.scan],
     )[1]
 
 
@@ -186,17 +173,13 @@ def unroll_upper(
     """
     below = [output]
     for i, layer in list(enumerate(params["layers"]))[1:]:
-        _, output = run_cell(
-            CELLS[config.cell],
+        _, output = backends.run(
             layer,
+            config,
             carry[i],
-            in_time_order(
-                partial(upper_input, layer, config), below[-1], beside, noise.inputs[i]
-            ),
+            upper_input(below[-1], beside, noise.inputs[i]),
             drop=noise.recurrent[i],
             zones=noise.zones[i],
-            zoneout=config.zoneout,
-            scan=SCANS[config.scan],
         )
         output = connected(params, config, i, below, output)
         below.append(output)

@@ -18,6 +18,7 @@ RESUMABLE = (
     "data.test_target",
     "data.test_tsv",
     "data.test_split",
+    "model.backend",
     "training.steps",
     "training.epochs",
     "training.accumulate",

@@ -1,0 +1,39 @@
+"""Dataclasses from what JSON holds, every field checked."""
+
+import dataclasses
+from typing import Any, TypeVar, get_args, get_type_hints
+
+from seq2seq_jax.errors import InputError, nearest
+
+T = TypeVar("T")
+
+
+def from_dict(cls: type[T], values: Any, where: str) -> T:
+    """A dataclass from nested dicts; unknown fields and wrong types are refused.
+
+    Raises:
+        InputError: naming the field, what came and what was expected.
+    """
+    if not isinstance(values, dict):
+        raise InputError(f"{where} holds {type(values).__name__}, expected an object")
+    hints = get_type_hints(cls)
+    made = {}
+    for name, value in values.items():
+        if name not in hints:
+            raise InputError(f"{where} has no field {name!r}{nearest(name, hints)}")
+        kind = hints[name]
+        if dataclasses.is_dataclass(kind):
+            made[name] = from_dict(kind, value, f"{where}.{name}")  # type: ignore[arg-type]
+        elif fits(value, kind):
+            made[name] = value
+        else:
+            raise InputError(f"{where}.{name} is {value!r}, expected {kind}")
+    return cls(**made)
+
+
+def fits(value: Any, kind: Any) -> bool:
+    """Whether a JSON value is of a field's type (an int passes for a float)."""
+    kinds = get_args(kind) or (kind,)
+    if isinstance(value, bool):
+        return bool in kinds
+    return isinstance(value, kinds) or (isinstance(value, int) and float in kinds)
