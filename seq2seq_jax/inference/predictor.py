@@ -182,7 +182,7 @@ class Predictor:
             window,
             length_of=lambda item: len(item.source),
             edges=batching.length_edges(self.max_length),
-            rows_of=lambda n: max(1, min(TOKENS // n, HYPOTHESES // search.alive)),
+            rows_of=partial(rows_of, alive=search.alive),
             begin=partial(self.begin_search, search),
             finish=partial(self.read_hypotheses, search),
             blank=[results.nothing(search.alignments)],
@@ -302,6 +302,15 @@ class Predictor:
         """A printable string for each source id; unknown units as the text has them."""
         shown = self.source_tokenizer.show(item.text)[: len(item.source) - 1]
         return [*shown, *self.source_tokenizer.pieces([EOS])]
+
+
+def rows_of(length: int, alive: int) -> int:
+    """Rows of a search's batch of that padded length.
+
+    >>> rows_of(100, alive=5), rows_of(10, alive=5)
+    (40, 102)
+    """
+    return max(1, min(TOKENS // length, HYPOTHESES // alive))
 
 
 def is_text(item: Item) -> bool:
