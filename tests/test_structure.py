@@ -77,6 +77,7 @@ ROWS = (
     ),
     ("inference",),
     ("training",),
+    ("planning",),
     ("commands",),
     ("cli", "train.py"),
 )
@@ -89,6 +90,7 @@ PACKAGES = (
     "training",
     "evaluation",
     "plots",
+    "planning",
     "commands",
 )
 

@@ -12,7 +12,8 @@ INDEXING = ("dynamic_slice", "gather")
 def flops(jaxpr: Jaxpr, unknown: int = 1) -> int:
     """FLOPs of all products: 2 M K N each, a scan's times its length.
 
-    Of a `cond` the dearest branch counts, of a `shard_map` one device's share. A
+    What no output needs, the compiler leaves out, and so does this count. Of a `cond`
+    the dearest branch counts, of a `shard_map` one device's share. A
     `while` runs as often as the longest array has entries that it reads entry by entry
     (`nn/losses.py` folds over chunks like this), else `unknown` times.
 
@@ -22,7 +23,18 @@ def flops(jaxpr: Jaxpr, unknown: int = 1) -> int:
     >>> flops(made(jnp.ones((2, 3)), jnp.ones((5, 3, 3))).jaxpr) == 5 * 2 * 2 * 3 * 3
     True
     """
-    return sum(_flops(equation, unknown) for equation in jaxpr.eqns)
+    return sum(_flops(equation, unknown) for equation in needed(jaxpr))
+
+
+def needed(jaxpr: Jaxpr) -> list[Any]:
+    """The equations that an output depends on, the last one first."""
+    found = []
+    wanted = {v for v in jaxpr.outvars if not isinstance(v, Literal)}
+    for equation in reversed(jaxpr.eqns):
+        if equation.effects or not wanted.isdisjoint(equation.outvars):
+            found.append(equation)
+            wanted |= {v for v in equation.invars if not isinstance(v, Literal)}
+    return found
 
 
 def _flops(equation: Any, unknown: int) -> int:
@@ -78,7 +90,7 @@ def _entries(jaxpr: Jaxpr, constants: set[Var]) -> Iterator[int]:
 
 
 def unknown_trips(jaxpr: Jaxpr) -> int | None:
-    """`entries` of the longest `while` anywhere in a jaxpr; None where there is none."""
+    """`entries` of the longest such `while` in a jaxpr; None where there is none."""
     found = [entries(e) for e in jaxpr.eqns if e.primitive.name == "while"]
     found += [unknown_trips(j) for e in jaxpr.eqns for j in jaxprs(e.params)]
     return max((n for n in found if n is not None), default=None)

@@ -55,7 +55,7 @@ class Instruction(NamedTuple):
         return found.group(1) if found else None
 
     def numbers(self, attribute: str) -> tuple[int, ...]:
-        """The numbers of an attribute such as `lhs_batch_dims={0,1}`; none if absent."""
+        """The numbers of an attribute such as `lhs_batch_dims={0,1}`."""
         found = re.search(rf"\b{attribute}=\{{([\d,]*)\}}", self.attributes)
         return _numbers(found.group(1)) if found else ()
 
@@ -152,7 +152,7 @@ def _computation(lines: Iterator[str]) -> Computation:
 def read(line: str) -> Instruction | None:
     """The instruction of a line; None where it has none.
 
-    >>> read("  %d.1 = f32[2,4]{1,0} dot(f32[2,3] %a, %b.2), lhs_batch_dims={}").operands
+    >>> read("  %d.1 = f32[2,4]{1,0} dot(f32[2,3] %a, %b.2), metadata={}").operands
     ('a', 'b.2')
     """
     left, equals, right = COMMENT.sub("", line).strip().partition(" = ")

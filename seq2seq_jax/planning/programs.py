@@ -1,4 +1,4 @@
-"""The programs of a config, lowered from shapes alone for devices that may not be there.
+"""The programs of a config, lowered from shapes for devices that may not be there.
 
 They are those that training and search run: the training step under the same
 `jax.pmap`, `inference.programs.decode` under its own jit. No array is made.
@@ -126,6 +126,11 @@ def train_step(config: Config, devices: parallel.Devices, shape: Shape) -> Any:
     return parallel.mapped_train_step(step, devices), (state_of(config), *batch)
 
 
+def options_of(beam_size: int) -> Search:
+    """The search that is planned."""
+    return Search(beam_size, 1, LENGTH_PENALTY, None, alignments=False)
+
+
 def search(config: Config, device: jax.Device, beam_size: int) -> Any:
     """The beam search on one device: `(jitted search, arguments, keywords, shape)`.
 
@@ -135,9 +140,7 @@ def search(config: Config, device: jax.Device, beam_size: int) -> Any:
     source = 1 if config.data.target_only else length
     rows = predictor.rows_of(length, beam_size)
     sharding = jax.sharding.SingleDeviceSharding(device)
-    numbers, choices = programs.parted(
-        Search(beam_size, 1, LENGTH_PENALTY, None, alignments=False), length
-    )
+    numbers, choices = programs.parted(options_of(beam_size), length)
 
     def there(shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(shape, dtype, sharding=sharding)

@@ -76,7 +76,11 @@ def items(module: Module, unknown: int) -> list[Item]:
 
 
 def _items(
-    module: Module, computation: Computation, unknown: int, times: int, loop: Loop | None
+    module: Module,
+    computation: Computation,
+    unknown: int,
+    times: int,
+    loop: Loop | None,
 ) -> Iterator[Item]:
     for instruction in computation.instructions.values():
         opcode = instruction.opcode
@@ -193,7 +197,7 @@ def _batch_dims(
 def moved_bytes(
     module: Module, computation: Computation, instruction: Instruction
 ) -> int:
-    """Bytes that an instruction reads and writes; of what it slices, the slice alone."""
+    """Bytes that an instruction reads and writes; of a slice, no more than that."""
     operands = computation.operands(instruction)
     size = total(instruction.shape)
     match instruction.opcode:

@@ -13,9 +13,7 @@ from seq2seq_jax.training.step import init_state, train_step
 from seq2seq_jax.types import TrainState
 
 
-def train_step_of(
-    config: Config, vocabulary: int, tx: Any
-) -> Callable:
+def train_step_of(config: Config, vocabulary: int, tx: Any) -> Callable:
     """A device's `(state, batch, rows) -> (state, metrics)`, to be mapped.
 
     Args:
