@@ -8,6 +8,7 @@ from seq2seq_jax.commands import recipes
 from seq2seq_jax.config import Config
 from seq2seq_jax.errors import InputError
 from seq2seq_jax.planning import devices
+from seq2seq_jax.planning.quiet import silence
 
 DESCRIPTION = """Compile a recipe's training step and search for devices, there or not.
 
@@ -56,8 +57,9 @@ def main(args: Sequence[str], prog: str) -> None:
     topology = devices.parse(options.topology)
 
     # Only now: it takes a second or two, which errors and help need not wait for.
-    from seq2seq_jax.compilation import keep_compiled
-    from seq2seq_jax.planning import report, targets, text
+    with silence():
+        from seq2seq_jax.compilation import keep_compiled
+        from seq2seq_jax.planning import report, targets, text
 
     targets.prepare(topology)
     keep_compiled()

@@ -76,7 +76,8 @@ def _entries(jaxpr: Jaxpr, constants: set[Var]) -> Iterator[int]:
             source = equation.invars[0]
             one = equation.params["slice_sizes"][0] == 1
             if one and not isinstance(source, Literal) and source in constants:
-                yield source.aval.shape[0]
+                kind: Any = source.aval
+                yield kind.shape[0]
             continue
         for inner in jaxprs(equation.params):
             if len(inner.invars) == len(equation.invars):

@@ -109,12 +109,16 @@ def batch_of(shape: Shape, devices: int, pieces: int) -> tuple[Any, Any]:
     """
     rows = -(-shape.rows // (devices * pieces)) * pieces
 
-    def side(length: int, dtype: Any) -> jax.ShapeDtypeStruct:
+    def side(length: int, dtype: Any) -> Any:
         return jax.ShapeDtypeStruct((devices, rows, length), dtype)
 
-    source, target = (side(n, jnp.int32) for n in (shape.source, shape.target))
-    masks = (side(n, jnp.bool) for n in (shape.source, shape.target))
-    batch = Batch(source, next(masks), target, target, next(masks))
+    batch = Batch(
+        source=side(shape.source, jnp.int32),
+        source_mask=side(shape.source, jnp.bool),
+        target_in=side(shape.target, jnp.int32),
+        target_out=side(shape.target, jnp.int32),
+        target_mask=side(shape.target, jnp.bool),
+    )
     return batch, jax.ShapeDtypeStruct((devices, rows), jnp.int32)
 
 

@@ -1,11 +1,8 @@
 """Devices to compile for, whether or not they are there."""
 
-import contextlib
 import importlib.util
 import os
 import shutil
-import sys
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
@@ -13,6 +10,7 @@ from jax.experimental import topologies
 
 from seq2seq_jax.errors import InputError
 from seq2seq_jax.planning.devices import Topology
+from seq2seq_jax.planning.quiet import silence
 
 
 class Gpu(NamedTuple):
@@ -112,11 +110,11 @@ def devices(topology: Topology) -> tuple[jax.Device, ...]:
     with silence():
         match topology.device.platform:
             case "cpu":
-                return tuple(jax.devices("cpu")[: topology.count])
+                return tuple(jax.devices("cpu")[: topology.number])
             case "cuda":
                 found = topologies.get_topology_desc(
                     platform="cuda",
-                    topology=f"1x1x{topology.count}",
+                    topology=f"1x1x{topology.number}",
                     target_config=target_config(topology.kind),
                 )
             case _:
@@ -124,25 +122,11 @@ def devices(topology: Topology) -> tuple[jax.Device, ...]:
     return tuple(found.devices)
 
 
-@contextlib.contextmanager
-def silence() -> Iterator[None]:
-    """Drop what libraries write to stderr: that they find no device."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-
-
 def tpus(topology: Topology) -> topologies.TopologyDescription:
     """A grid of TPU chips; one that fits a host is one host's."""
     grid = "x".join(map(str, topology.grid))
     chips = 8 if len(topology.grid) == 2 else 4  # of a host, at most
-    bounds = topology.grid if topology.count <= chips else (2, 2)
+    bounds = topology.grid if topology.number <= chips else (2, 2)
     bounds = (*bounds, 1, 1)[:3]
     try:
         return topologies.get_topology_desc(

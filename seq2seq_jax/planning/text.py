@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import textwrap
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +14,7 @@ from seq2seq_jax.planning.report import Plan, Program
 from seq2seq_jax.planning.roofline import Seconds
 
 LABEL = 18  # letters of the column of names
+WIDTH = 88  # of a line
 SPENT = {
     "products": "matrix products",
     "memory": "memory",
@@ -22,7 +25,7 @@ SPENT = {
 
 def table(plan: Plan, recipe: str) -> str:
     """The plan in lines of a name and what there is to say of it."""
-    count, device = plan.topology.count, plan.device
+    count, device = plan.topology.number, plan.device
     number = f"{count} x " if count > 1 else ""
     lines = [
         f"{recipe} on {plan.topology.name}: {number}{device.title}, "
@@ -51,14 +54,16 @@ def row(name: str, *values: str) -> str:
     >>> row("parameters", "12", "48 B")
     '  parameters        12, 48 B'
     """
-    return f"  {name:<{LABEL}}{', '.join(value for value in values if value)}"
+    told = ", ".join(value for value in values if value)
+    first, rest = f"  {name:<{LABEL}}", " " * (LABEL + 2)
+    return textwrap.fill(told, WIDTH, initial_indent=first, subsequent_indent=rest)
 
 
 def training(plan: Plan) -> Iterator[str]:
     """The lines about the training step."""
     step = plan.training
     yield from program(plan, step, "a target token")
-    if plan.topology.count > 1:
+    if plan.topology.number > 1:
         yield row("between devices", f"{step.collectives} collectives", size(step.sent))
     yield row("speed", speed(step, step.tokens, "target tokens"))
     if step.measured:
@@ -93,8 +98,8 @@ def largest(plan: Plan) -> str:
 def program(plan: Plan, it: Program, token: str) -> Iterator[str]:
     """The lines that training and search have in common."""
     shape, memory, device = it.shape, it.memory, plan.device
-    share = f", {shape.rows // plan.topology.count} a device"
-    together = it is plan.training and plan.topology.count > 1
+    share = f", {shape.rows // plan.topology.number} a device"
+    together = it is plan.training and plan.topology.number > 1
     yield row(
         "batch",
         f"{shape.rows} pairs of {shape.source} + {shape.target} tokens"
@@ -108,15 +113,15 @@ def program(plan: Plan, it: Program, token: str) -> Iterator[str]:
         f"{size(memory.code)} program" if memory.code else "",
     )
     yield row("peak", f"{size(memory.peak)} of {room(device)}: {fits(it, device)}")
-    for number, loop in enumerate(it.loops):
+    alike = Counter(it.loops)  # in the order in which each first occurs
+    for number, (loop, times) in enumerate(alike.items()):
         way = "backward" if loop.backward else "forward"
-        yield row(
-            "" if number else "loops",
-            f"{loop.steps:>4} steps {way:<9}{loop.kernels:>4} kernels"
-            f"{loop.products:>4} products in a step",
+        yield (
+            f"  {'' if number else 'loops':<{LABEL}}{times:>2} x {loop.steps:>4} steps "
+            f"{way:<9}{loop.kernels:>4} kernels{loop.products:>3} products a step"
         )
     yield row("kernels in all", f"{it.kernels:,}")
-    per = it.flops * (plan.topology.count if it is plan.training else 1) / it.tokens
+    per = it.flops * (plan.topology.number if it is plan.training else 1) / it.tokens
     yield row("FLOPs", f"{quantity(per)} {token}")
     yield row("time", *spent(it.seconds))
 
