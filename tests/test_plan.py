@@ -30,8 +30,8 @@ def test_json_holds_the_numbers(told):
     assert told["recipe"] == "configs/text.py"
     assert told["topology"]["kind"] == "cpu"
     training = told["training"]
-    assert training["shape"] == {"rows": 10, "source": 6, "target": 6}
-    assert training["tokens"] == 60
+    assert training["shape"] == {"rows": 8, "source": 6, "target": 6}
+    assert training["tokens"] == 48
     assert training["fits"] is True
     assert training["flops"] > 0 and training["measured"] > 0
     assert training["predicted_seconds"] == pytest.approx(

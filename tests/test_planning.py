@@ -127,6 +127,18 @@ def test_a_loop_over_entries_is_as_long_as_what_it_reads():
     assert costs.flops(jaxpr) == 6 * 2 * 2 * 3 * 3
 
 
+def test_a_loop_that_looks_up_many_rows_is_not_as_long_as_their_table():
+    def function(table, ids):
+        def step(h):
+            return h @ h + table[ids]
+
+        return jax.lax.while_loop(lambda h: h.sum() < 9, step, jnp.ones((3, 3)))
+
+    jaxpr = jax.make_jaxpr(function)(jnp.ones((50, 3)), jnp.arange(3)).jaxpr
+    assert costs.unknown_trips(jaxpr) is None
+    assert costs.flops(jaxpr, unknown=4) == 4 * 2 * 3 * 3 * 3
+
+
 @pytest.fixture(scope="module")
 def compiled():
     """The tiny model's training step on one device, its shape and its jaxpr."""
@@ -159,7 +171,8 @@ def test_a_compiled_step_runs_and_its_memory_covers_its_arguments(compiled):
 
 def test_a_programs_text_tells_its_loops_kernels_and_bytes():
     items = work.items(hlo.parse(TEXT), unknown=99)
-    multiply, store, reduce = items
+    multiply, store, count, reduce = items
+    assert (count.opcode, count.kernel) == ("add", False)
     assert (multiply.opcode, multiply.times, multiply.products) == ("fusion", 10, 1)
     assert multiply.flops == 2 * 4 * 8 * 6
     assert multiply.bytes == 4 * (4 * 8 + 8 * 6 + 4 * 6)

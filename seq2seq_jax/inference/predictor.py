@@ -25,9 +25,7 @@ from seq2seq_jax.inference.results import Hypothesis, Score
 from seq2seq_jax.nn import model
 from seq2seq_jax.types import EOS, Hypotheses, Params
 
-TOKENS = 4096  # padded source tokens of a batch, at most
 SCORED = 2048  # of a batch whose targets are given: it has logits of all tokens
-HYPOTHESES = 512  # rows times beams of a batch, at most
 MARGIN = 5  # tokens that an output may be longer than `length_ratio` says
 
 __all__ = ["Hypothesis", "Predictor", "Score"]
@@ -182,7 +180,7 @@ class Predictor:
             window,
             length_of=lambda item: len(item.source),
             edges=batching.length_edges(self.max_length),
-            rows_of=partial(rows_of, alive=search.alive),
+            rows_of=partial(programs.rows_of, alive=search.alive),
             begin=partial(self.begin_search, search),
             finish=partial(self.read_hypotheses, search),
             blank=[results.nothing(search.alignments)],
@@ -302,15 +300,6 @@ class Predictor:
         """A printable string for each source id; unknown units as the text has them."""
         shown = self.source_tokenizer.show(item.text)[: len(item.source) - 1]
         return [*shown, *self.source_tokenizer.pieces([EOS])]
-
-
-def rows_of(length: int, alive: int) -> int:
-    """Rows of a search's batch of that padded length.
-
-    >>> rows_of(100, alive=5), rows_of(10, alive=5)
-    (40, 102)
-    """
-    return max(1, min(TOKENS // length, HYPOTHESES // alive))
 
 
 def is_text(item: Item) -> bool:

@@ -73,8 +73,9 @@ def entries(loop: Any) -> int | None:
 def _entries(jaxpr: Jaxpr, constants: set[Var]) -> Iterator[int]:
     for equation in jaxpr.eqns:
         if equation.primitive.name in INDEXING:
-            source = equation.invars[0]
-            one = equation.params["slice_sizes"][0] == 1
+            source, size = equation.invars[0], equation.params["slice_sizes"]
+            read = math.prod(equation.outvars[0].aval.shape)
+            one = size[0] == 1 and read == math.prod(size)  # not one for each index
             if one and not isinstance(source, Literal) and source in constants:
                 kind: Any = source.aval
                 yield kind.shape[0]

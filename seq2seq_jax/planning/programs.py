@@ -14,7 +14,7 @@ import numpy as np
 
 from seq2seq_jax.config import Config
 from seq2seq_jax.data.buckets import make_buckets
-from seq2seq_jax.inference import predictor, programs
+from seq2seq_jax.inference import programs
 from seq2seq_jax.inference.options import LENGTH_PENALTY, Search
 from seq2seq_jax.training import horizon, optimizer, parallel
 from seq2seq_jax.training import programs as training_programs
@@ -142,7 +142,7 @@ def search(config: Config, device: jax.Device, beam_size: int) -> Any:
     """
     length = config.data.max_length
     source = 1 if config.data.target_only else length
-    rows = predictor.rows_of(length, beam_size)
+    rows = programs.rows_of(length, beam_size)
     sharding = jax.sharding.SingleDeviceSharding(device)
     numbers, choices = programs.parted(options_of(beam_size), length)
 

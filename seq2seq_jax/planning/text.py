@@ -15,6 +15,7 @@ from seq2seq_jax.planning.roofline import Seconds
 
 LABEL = 18  # letters of the column of names
 WIDTH = 88  # of a line
+KEPT = "\N{NO-BREAK SPACE}"  # a space at which no line ends
 SPENT = {
     "products": "matrix products",
     "memory": "memory",
@@ -56,7 +57,8 @@ def row(name: str, *values: str) -> str:
     """
     told = ", ".join(value for value in values if value)
     first, rest = f"  {name:<{LABEL}}", " " * (LABEL + 2)
-    return textwrap.fill(told, WIDTH, initial_indent=first, subsequent_indent=rest)
+    filled = textwrap.fill(told, WIDTH, initial_indent=first, subsequent_indent=rest)
+    return filled.replace(KEPT, " ")
 
 
 def training(plan: Plan) -> Iterator[str]:
@@ -77,9 +79,9 @@ def training(plan: Plan) -> Iterator[str]:
         yield row("measured here", "no: it would take too long, or too much memory")
     if plan.largest is not None:
         yield row("largest batch", largest(plan))
-    others = [f"{s.rows} x {s.source} + {s.target}" for s in plan.shapes]
-    yield row("batches' shapes", *others)
-    yield row("", "(pairs x source + target, were all lengths as frequent)")
+    others = [f"{s.rows} of {s.source} + {s.target}" for s in plan.shapes]
+    yield row("batches' shapes", *(text.replace(" ", KEPT) for text in others))
+    yield row("", "(pairs of source + target tokens, were all lengths as frequent)")
 
 
 def largest(plan: Plan) -> str:
