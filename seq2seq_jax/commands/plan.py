@@ -62,7 +62,8 @@ def main(args: Sequence[str], prog: str) -> None:
         from seq2seq_jax.planning import report, targets, text
 
     targets.prepare(topology)
-    keep_compiled()
+    if topology.device.platform == "cpu":
+        keep_compiled()  # programs for devices that are not there cannot be read back
     config = Config(options.data, options.model, options.training)
     report.check(config, options.beam_size)
     plan = report.make(
