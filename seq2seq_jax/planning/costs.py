@@ -74,8 +74,9 @@ def _entries(jaxpr: Jaxpr, constants: set[Var]) -> Iterator[int]:
     for equation in jaxpr.eqns:
         if equation.primitive.name in INDEXING:
             source, size = equation.invars[0], equation.params["slice_sizes"]
-            read = math.prod(equation.outvars[0].aval.shape)
-            one = size[0] == 1 and read == math.prod(size)  # not one for each index
+            made: Any = equation.outvars[0].aval
+            # An entry, not one for each of many indices.
+            one = size[0] == 1 and math.prod(made.shape) == math.prod(size)
             if one and not isinstance(source, Literal) and source in constants:
                 kind: Any = source.aval
                 yield kind.shape[0]
