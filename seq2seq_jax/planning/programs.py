@@ -52,7 +52,7 @@ def shapes(config: Config) -> list[Shape]:
 
     >>> from seq2seq_jax.config import DataConfig, TrainingConfig
     >>> shapes(Config(DataConfig(max_length=40, buckets=2), training=TrainingConfig()))
-    [Shape(rows=184, source=22, target=22), Shape(rows=96, source=40, target=40)]
+    [Shape(rows=200, source=20, target=20), Shape(rows=96, source=40, target=40)]
     """
     training, longest = config.training, config.data.max_length
     lengths = np.arange(2, longest + 1)
