@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from seq2seq_jax.config import Config
-from seq2seq_jax.data.buckets import make_buckets
+from seq2seq_jax.data.buckets import choose_edges, count_rows
 from seq2seq_jax.inference import programs
 from seq2seq_jax.inference.options import LENGTH_PENALTY, Search
 from seq2seq_jax.training import horizon, optimizer, parallel
@@ -21,6 +21,7 @@ from seq2seq_jax.training import programs as training_programs
 from seq2seq_jax.types import Batch, TrainState
 
 EPOCH = 1000  # batches of the epoch that lengths in epochs are resolved by
+MANY = 10**12  # pairs of each shape: so many that every batch of it is full
 
 
 class Shape(NamedTuple):
@@ -54,19 +55,14 @@ def shapes(config: Config) -> list[Shape]:
     >>> shapes(Config(DataConfig(max_length=40, buckets=2), training=TrainingConfig()))
     [Shape(rows=200, source=20, target=20), Shape(rows=96, source=40, target=40)]
     """
-    training, longest = config.training, config.data.max_length
-    lengths = np.arange(2, longest + 1)
-    size = training.batch_size or training.batch_tokens // 2
-    # So many pairs of each length that every bucket fills its batches.
-    pairs = np.repeat(np.stack([lengths, lengths], 1), 2 * size, axis=0)
-    found = make_buckets(
-        pairs, config.data.buckets, training.batch_tokens, training.batch_size
-    )
-    source = (lambda n: 1) if config.data.target_only else (lambda n: n)
-    return sorted(
-        (Shape(b.rows, source(b.source), b.target) for b in found),
-        key=lambda shape: shape.target,
-    )
+    training = config.training
+    lengths = np.arange(2, config.data.max_length + 1)
+    pairs = np.stack([lengths, lengths], 1)
+    found = []
+    for edge in sorted(choose_edges(pairs, config.data.buckets)[:, 1].tolist()):
+        rows = training.batch_size or count_rows(MANY, edge, training.batch_tokens)
+        found.append(Shape(rows, 1 if config.data.target_only else edge, edge))
+    return found
 
 
 def vocabularies(config: Config) -> tuple[int, int]:
