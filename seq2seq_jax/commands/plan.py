@@ -63,7 +63,7 @@ def main(args: Sequence[str], prog: str) -> None:
 
     targets.prepare(topology)
     if topology.device.platform == "cpu":
-        keep_compiled()  # programs for devices that are not there cannot be read back
+        keep_compiled()
     config = Config(options.data, options.model, options.training)
     report.check(config, options.beam_size)
     plan = report.make(

@@ -60,6 +60,9 @@ def prepare(topology: Topology) -> None:
     os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     jax.config.update("jax_platforms", "cpu")
+    if topology.device.platform != "cpu":
+        # Programs for devices that are not there cannot be read back from a cache.
+        jax.config.update("jax_enable_compilation_cache", False)
     check_installed(topology)
     with silence():
         jax.devices("cpu")
