@@ -11,7 +11,8 @@ import numpy as np
 
 REPEATS = 3
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40, "": 1}
-OVER = re.compile(r"[Uu]sed ([\d.]+)([KMGT]?)i?B? of ([\d.]+)([KMGT]?)i?B? hbm")
+# "Used 20.5G of 15.75G hbm", or "required for HLO temporaries (20.5G) exceeds".
+OVER = re.compile(r"(?:Used |required for [\w ]+\()([\d.]+)([KMGT]?)")
 
 
 class Memory(NamedTuple):
@@ -48,10 +49,9 @@ def compiled(lowered: Any) -> Built:
     try:
         run = lowered.compile()
     except jax.errors.JaxRuntimeError as error:
-        over = OVER.search(str(error))
-        if not over:
+        peak = asked_for(str(error))
+        if peak is None:
             raise
-        peak = int(float(over.group(1)) * UNITS[over.group(2)])
         return Built(Memory(0, 0, peak, 0, peak), "", None)
     told = run.memory_analysis()
     arguments, temporary = told.argument_size_in_bytes, told.temp_size_in_bytes
@@ -59,6 +59,16 @@ def compiled(lowered: Any) -> Built:
     code = told.generated_code_size_in_bytes
     peak = arguments + results + temporary + code
     return Built(Memory(arguments, results, temporary, code, peak), run.as_text(), run)
+
+
+def asked_for(refusal: str) -> int | None:
+    """Bytes that the compiler says are too many; None where it refuses something else.
+
+    >>> asked_for("RESOURCE_EXHAUSTED: required for HLO temporaries (1.5K) exceeds")
+    1536
+    """
+    over = OVER.search(refusal) if "RESOURCE_EXHAUSTED" in refusal else None
+    return int(float(over.group(1)) * UNITS[over.group(2)]) if over else None
 
 
 def timed(run: Callable[..., Any], arguments: Any) -> float:
