@@ -9,6 +9,7 @@ from seq2seq_jax.commands import (
     average,
     evaluate,
     parameters,
+    plan,
     score,
     train,
     translate,
@@ -26,6 +27,7 @@ COMMANDS: dict[str, Any] = {
     "align": align,
     "average": average,
     "parameters": parameters,
+    "plan": plan,
 }
 
 

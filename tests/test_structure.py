@@ -83,6 +83,7 @@ ROWS = (
     ),
     ("inference",),
     ("training",),
+    ("planning",),
     ("commands",),
     ("cli", "train.py"),
 )
@@ -95,6 +96,7 @@ PACKAGES = (
     "training",
     "evaluation",
     "plots",
+    "planning",
     "commands",
 )
 

@@ -25,9 +25,7 @@ from seq2seq_jax.inference.results import Hypothesis, Score
 from seq2seq_jax.nn import model
 from seq2seq_jax.types import EOS, Hypotheses, Params
 
-TOKENS = 4096  # padded source tokens of a batch, at most
 SCORED = 2048  # of a batch whose targets are given: it has logits of all tokens
-HYPOTHESES = 512  # rows times beams of a batch, at most
 MARGIN = 5  # tokens that an output may be longer than `length_ratio` says
 
 __all__ = ["Hypothesis", "Predictor", "Score"]
@@ -182,7 +180,7 @@ class Predictor:
             window,
             length_of=lambda item: len(item.source),
             edges=batching.length_edges(self.max_length),
-            rows_of=lambda n: max(1, min(TOKENS // n, HYPOTHESES // search.alive)),
+            rows_of=partial(programs.rows_of, alive=search.alive),
             begin=partial(self.begin_search, search),
             finish=partial(self.read_hypotheses, search),
             blank=[results.nothing(search.alignments)],

@@ -20,6 +20,9 @@ from seq2seq_jax.inference.search import beam_search, greedy_search, sample_sear
 from seq2seq_jax.nn import model
 from seq2seq_jax.types import BOS, PAD, Batch, Hypotheses, Params
 
+TOKENS = 4096  # padded source tokens of a batch, at most
+HYPOTHESES = 512  # rows times beams of a batch, at most
+
 
 class Draws(NamedTuple):
     """What samples are drawn by.
@@ -163,6 +166,15 @@ def token_log_probs(
     """log p of each target token `[B, T]` and attention weights `[B, T, S]`."""
     log_probs, weights = model.token_log_probs(params, config, batch)
     return log_probs, weights.astype(jnp.float32)
+
+
+def rows_of(length: int, alive: int) -> int:
+    """Rows of a search's batch of that padded length.
+
+    >>> rows_of(100, alive=5), rows_of(10, alive=5)
+    (40, 102)
+    """
+    return max(1, min(TOKENS // length, HYPOTHESES // alive))
 
 
 def teacher_forced(

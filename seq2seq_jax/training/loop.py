@@ -15,23 +15,21 @@ from seq2seq_jax.config import Config, TrainingConfig
 from seq2seq_jax.data.pipeline import Prepared, batches, prepare
 from seq2seq_jax.data.plan import BatchPlan
 from seq2seq_jax.errors import InputError, TrainingFailed
-from seq2seq_jax.nn import model
 from seq2seq_jax.training import (
     checks,
     embeddings,
     horizon,
     optimizer,
     parallel,
+    programs,
     workdirs,
 )
 from seq2seq_jax.training.checkpoints import Checkpoints
 from seq2seq_jax.training.evaluate import Evaluator, score
-from seq2seq_jax.training.objective import objective
 from seq2seq_jax.training.progress import Progress, decayed, evaluated, finished
 from seq2seq_jax.training.report import Report, make_report
 from seq2seq_jax.training.reporting import Reporter
 from seq2seq_jax.training.signals import stopping
-from seq2seq_jax.training.step import init_state, train_step
 from seq2seq_jax.training.window import add, means
 from seq2seq_jax.types import Batch, TrainState
 
@@ -150,26 +148,17 @@ class Run:
         )
         self.evaluator = Evaluator(config, data, workdir, self.devices)
         self.optimizer = optimizer.make(training)
-        step = partial(
-            train_step,
-            objective(self.config, data.target_tokenizer.size),
-            self.optimizer,
-            accumulate=training.accumulate,
-            normalize=training.normalize,
+        step = programs.train_step_of(
+            self.config, data.target_tokenizer.size, self.optimizer
         )
         self.step = parallel.mapped_train_step(step, self.devices)
 
     def initial_state(self) -> TrainState:
         """The state before the first step, on all devices, from the seed alone."""
         source, target = self.data.source_tokenizer, self.data.target_tokenizer
-
-        def make(key: jax.Array) -> TrainState:
-            first, key = jax.random.split(key)
-            params = model.init_params(
-                first, self.config.model, source.size, target.size
-            )
-            return init_state(key, params, self.optimizer)
-
+        make = partial(
+            programs.first_state, self.config, source.size, target.size, self.optimizer
+        )
         seed = jax.random.key(self.config.training.seed)
         return parallel.place(jax.jit(make)(seed), self.devices)
 

@@ -92,11 +92,19 @@ def mapped(
     )
     if devices.devices[0].platform != "cpu":
         return run
-    return lambda *args: jax.block_until_ready(run(*args))
+
+    def waited(*args: Any) -> Any:
+        return jax.block_until_ready(run(*args))
+
+    waited.lower = run.lower  # type: ignore[attr-defined]
+    return waited
 
 
 def mapped_train_step(step: Callable, devices: Devices) -> Callable:
-    """Map `(state, batch, rows) -> (state, metrics)`; the given state is used up."""
+    """Map `(state, batch, rows) -> (state, metrics)`; the given state is used up.
+
+    Its `lower` takes shapes in place of arrays, for devices that are not there too.
+    """
     return mapped(step, devices, (None, 0, 0), (None, None), donate=(0,))
 
 

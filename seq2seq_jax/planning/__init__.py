@@ -1,0 +1,1 @@
+"""What a training needs of a device, told before there is one."""
