@@ -11,6 +11,7 @@ import json
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,22 +26,53 @@ class Contestant(NamedTuple):
     command: Sequence[str]
 
 
-def serve(round_of_work: Callable[[], float], multiply: Callable[[], float]) -> None:
+def serve(work: Callable[[], object], multiply: Callable[[], object]) -> None:
     """Be a contestant: do a round whenever the contest asks for one.
 
     Args:
-        round_of_work: does the work once and returns its seconds.
-        multiply: multiplies two matrices of the sizes `PEAK`; returns its seconds.
+        work: a round of work, to its end; it is done once to warm up.
+        multiply: one product of matrices of the sizes `PEAK`.
     """
     answer = sys.stdout
     sys.stdout = sys.stderr  # what libraries print is no answer
+    work()
+    multiply()
     print("ready", file=answer, flush=True)
     for _ in sys.stdin:
-        seconds = round_of_work()
         rows, inner, columns = PEAK
-        peak = 2e-9 * rows * inner * columns / min(multiply() for _ in range(3))
-        told = {"seconds": seconds, "peak": peak}
-        print(json.dumps(told), file=answer, flush=True)
+        seconds = timed(work)
+        peak = 2e-9 * rows * inner * columns / min(timed(multiply) for _ in range(3))
+        print(json.dumps({"seconds": seconds, "peak": peak}), file=answer, flush=True)
+
+
+def timed(call: Callable[[], object]) -> float:
+    """Seconds that it takes."""
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
+def serve_jax(work: Callable[[], Any]) -> None:
+    """`serve` of work that returns arrays of JAX."""
+    import jax
+    import jax.numpy as jnp
+
+    rows, inner, columns = PEAK
+    a, b = jnp.ones((rows, inner)), jnp.ones((inner, columns))
+    product = jax.jit(jnp.matmul)
+    serve(
+        lambda: jax.block_until_ready(work()),
+        lambda: jax.block_until_ready(product(a, b)),
+    )
+
+
+def serve_torch(work: Callable[[], Any]) -> None:
+    """`serve` of work by PyTorch."""
+    import torch
+
+    rows, inner, columns = PEAK
+    a, b = torch.ones(rows, inner), torch.ones(inner, columns)
+    serve(work, lambda: a @ b)
 
 
 def hold(contestants: Sequence[Contestant], rounds: int) -> dict[str, dict[str, Any]]:
@@ -92,7 +124,7 @@ def table(results: dict[str, dict[str, Any]], work: float, unit: str) -> str:
         seconds, peaks = results[name]["seconds"], results[name]["peak"]
         spread = (max(seconds) - min(seconds)) / median
         rows.append(
-            f"| {name} | {work / median:.0f} | {first / median:.2f} | {spread:.0%} | "
+            f"| {name} | {work / median:.3g} | {first / median:.2f} | {spread:.0%} | "
             f"{statistics.median(peaks):.0f} |"
         )
     return "\n".join(rows)

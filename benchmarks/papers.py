@@ -5,16 +5,16 @@
 DIR holds parallel text: `train.en`, `train.de`, `val.*` and any number of `test*.*`.
 Every model gets the same number of updates of the same size, over the same subwords;
 only what the row names differs. All numbers go to docs/papers.json, the tables between
-the markers of docs/papers.md. What docs/papers.json has with the same flags is not made
-again, so the command may be interrupted, and given more seeds or rows later.
+the markers of docs/papers.md. What docs/papers.json has with the same flags and recipe
+is not made again: the command may be interrupted, and given more seeds or rows later.
 """
 
+import hashlib
 import json
 import os
 import queue
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -25,6 +25,8 @@ import papers_tables as tables
 import sacrebleu
 import tyro
 
+from seq2seq_jax.commands import recipes
+from seq2seq_jax.config import Config, differences
 from seq2seq_jax.inference.predictor import Predictor
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -122,12 +124,12 @@ def main() -> None:
     if unknown:
         sys.exit(f"--only {unknown.pop()!r}: expected one of {', '.join(ROWS)}")
     results = json.loads(NUMBERS.read_text()) if NUMBERS.exists() else []
-    there = {result["flags"] for result in results}
+    there = {(result["flags"], result["recipe"]) for result in results}
     wanted = [
         (name, seed)
         for seed in options.seeds
         for name in options.only or ROWS
-        if flags(name, seed, options) not in there
+        if (flags(name, seed, options), fingerprint(name)) not in there
     ]
     with cores_each(options.jobs) as pool:
         made = [pool.submit(run, *which, options) for which in wanted]
@@ -149,8 +151,16 @@ def cores_each(jobs: int) -> ThreadPoolExecutor:
     )
 
 
+def fingerprint(name: str) -> str:
+    """Of a row's recipe as it is now: after a change its numbers are made again."""
+    path, _, variant = ROWS[name][0].partition(":")
+    recipe = recipes.load(f"{ROOT}/configs/{path}.py:{variant or 'small'}")
+    chosen = "\n".join(differences(Config(), recipe))
+    return hashlib.sha256(chosen.encode()).hexdigest()[:12]
+
+
 def flags(name: str, seed: int, options: Options) -> str:
-    """What decides a run's numbers, files aside."""
+    """What decides a run's numbers, files and recipe aside."""
     recipe, *changes = ROWS[name]
     path, _, variant = recipe.partition(":")
     return " ".join(
@@ -168,8 +178,10 @@ def flags(name: str, seed: int, options: Options) -> str:
 def run(name: str, seed: int, options: Options) -> dict[str, Any]:
     """Train and decode one model, each in a process of its own."""
     print(f"{name}, seed {seed}", flush=True)
-    slug = "".join(c if c.isalnum() else "-" for c in f"{name.lower()}-{seed}")
-    workdir, began = options.runs / slug, time.monotonic()
+    slug = "".join(
+        c if c.isalnum() else "-" for c in f"{name}-{seed}-{fingerprint(name)}".lower()
+    )
+    workdir = options.runs / slug
     files = [
         f"--data.{split}_{side}={options.data / f'{file}.{ending}'}"
         for split, file in (("train", "train"), ("dev", "val"))
@@ -177,15 +189,12 @@ def run(name: str, seed: int, options: Options) -> dict[str, Any]:
     ]
     said = flags(name, seed, options)
     call(["train.py", *said.split(), f"--workdir={workdir}", *files], workdir, "train")
-    trained = time.monotonic() - began
     shared = [f"--{k}={getattr(options, k)}" for k in ("data", "source", "target")]
     searches = SEARCHES if name in tables.SEARCHED else [MAIN]
     wanted = [f"--decode={workdir}", *shared, "--search", *searches]
     printed = call([__file__, *wanted], workdir, "decode")
-    measured = json.loads(printed.splitlines()[-1])
-    return {"name": name, "seed": seed, "flags": said, "seconds": round(trained)} | (
-        measured
-    )
+    made = {"name": name, "seed": seed, "flags": said, "recipe": fingerprint(name)}
+    return made | json.loads(printed.splitlines()[-1])
 
 
 def call(command: list[str], workdir: Path, name: str) -> str:
@@ -275,7 +284,11 @@ def save(results: list[dict[str, Any]], options: Options) -> None:
     NUMBERS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     seeds = sorted({result["seed"] for result in results})
     order = [flags(name, seed, options) for name in ROWS for seed in seeds]
-    mine = [result for result in results if result["flags"] in order]
+    mine = [
+        result
+        for result in results
+        if result["flags"] in order and result["recipe"] == fingerprint(result["name"])
+    ]
     mine.sort(key=lambda result: order.index(result["flags"]))
     page = PAGE.read_text(encoding="utf-8")
     PAGE.write_text(tables.into(page, mine), encoding="utf-8")

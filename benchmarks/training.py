@@ -12,9 +12,9 @@ its own, by its interpreter; without one, this library runs alone.
 
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import contest
 import numpy as np
@@ -145,9 +145,6 @@ def prepare(options: Options, folder: Path) -> list:
 
 def compete(options: Options, folder: Path) -> None:
     """Update by update as `train.py` makes them, on one or more devices."""
-    import jax
-    import jax.numpy as jnp
-
     from seq2seq_jax.allocation import keep_freed_memory
     from seq2seq_jax.data.pipeline import prepare as read
     from seq2seq_jax.training.loop import Run
@@ -162,26 +159,13 @@ def compete(options: Options, folder: Path) -> None:
     state = run.initial_state()
     work = [run.cut(run.plan[number]) for number in range(options.batches)]
 
-    def one_round() -> float:
+    def one_round() -> Any:
         nonlocal state
-        began = time.perf_counter()
         for batch in work:
             state, metrics = run.step(state, *batch)
-        jax.block_until_ready(metrics)
-        return time.perf_counter() - began
+        return metrics
 
-    one_round()
-    rows, inner, columns = contest.PEAK
-    a, b = jnp.ones((rows, inner)), jnp.ones((inner, columns))
-    product = jax.jit(jnp.matmul)
-
-    def multiply() -> float:
-        began = time.perf_counter()
-        product(a, b).block_until_ready()
-        return time.perf_counter() - began
-
-    multiply()
-    contest.serve(one_round, multiply)
+    contest.serve_jax(one_round)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from sweeps import NOISY, SWEEP, name
 from seq2seq_jax.nn import deferred, layers
 from seq2seq_jax.nn.cells import CELLS, run_cell
 from seq2seq_jax.nn.recurrence import SCANS
+from seq2seq_jax.planning.costs import jaxprs
 
 D, H, T, ROWS = 3, 4, 6, 3
 MASK = np.arange(T) < np.array([T, 0, 4])[:, None]
@@ -100,6 +101,29 @@ def test_no_loop_adds_up_a_weights_gradient():
     args = recurrent, weights, carry, xs
     assert (H, H) in products_in_loops(jax.lax.scan, *args)
     assert (H, H) not in products_in_loops(deferred.scan, *args)
+
+
+def test_a_loop_back_multiplies_by_matrices_as_they_lie():
+    weights, carry, xs = jnp.ones((H, H)), jnp.ones((ROWS, H)), jnp.ones((T, ROWS, H))
+
+    def sides(scan):
+        def total(weights):
+            return jnp.sum(scan(partial(recurrent, weights), carry, xs)[1])
+
+        jaxpr = jax.make_jaxpr(jax.grad(total))(weights).jaxpr
+        return [eqn.params["dimension_numbers"][0][1] for eqn in products(jaxpr)]
+
+    assert sides(SCANS["deferred"]) == [(0,), (0,)]  # forward, back
+    assert (1,) in sides(SCANS["plain"])  # W^T, laid out anew in each step
+
+
+def products(jaxpr, in_loop=False):
+    """The `dot_general`s in a jaxpr's loops."""
+    for eqn in jaxpr.eqns:
+        if in_loop and eqn.primitive.name == "dot_general":
+            yield eqn
+        for inner in jaxprs(eqn.params):
+            yield from products(inner, in_loop or eqn.primitive.name == "scan")
 
 
 def test_a_weight_that_is_read_in_two_ways_gets_both_gradients():

@@ -25,6 +25,7 @@ ROWS = (
     ("limits", "unread"),
     (
         "nn.gates",
+        "nn.traced",
         "nn.layers",
         "nn.memory",
         "nn.feedback",

@@ -4,10 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from seq2seq_jax import flags
 from seq2seq_jax.commands import recipes
 from seq2seq_jax.config import Config
-from seq2seq_jax.errors import InputError
 from seq2seq_jax.limits import validate
 
 DESCRIPTION = """Count the parameters of a recipe's model, by part; nothing is trained.
@@ -26,18 +24,8 @@ def main(args: Sequence[str], prog: str) -> None:
     Raises:
         InputError: where the recipe or the flags cannot be used.
     """
-    read = flags.split(Options, args)
-    if not read.positional and not read.help:
-        raise InputError(
-            f"a recipe is missing, expected `{prog} configs/NAME.py` or `... :VARIANT`"
-        )
-    recipe = recipes.load(read.positional[0]) if read.positional else Config()
-    options = flags.make(
-        Options,
-        read._replace(positional=read.positional[1:]),
-        Options(data=recipe.data, model=recipe.model, training=recipe.training),
-        f"{prog} CONFIG",
-        DESCRIPTION,
+    options, _ = recipes.parse(
+        Options, args, prog, DESCRIPTION, "configs/NAME.py[:VARIANT]"
     )
     counts = count(Config(options.data, options.model, options.training))
     for part, number in counts.items():

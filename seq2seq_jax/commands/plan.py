@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from seq2seq_jax import flags
 from seq2seq_jax.commands import recipes
 from seq2seq_jax.config import Config
-from seq2seq_jax.errors import InputError
 from seq2seq_jax.planning import devices
 from seq2seq_jax.planning.quiet import silence
 
@@ -40,19 +39,8 @@ def main(args: Sequence[str], prog: str) -> None:
         InputError: where the recipe, the flags or the devices cannot be used, or the
             compiler for the devices is not installed.
     """
-    read = flags.split(Options, args)
-    if not read.positional and not read.help:
-        raise InputError(
-            f"a recipe is missing, expected `{prog} configs/NAME.py --topology h100:8`"
-        )
-    name = read.positional[0] if read.positional else ""
-    recipe = recipes.load(name) if name else Config()
-    options = flags.make(
-        Options,
-        read._replace(positional=read.positional[1:]),
-        Options(data=recipe.data, model=recipe.model, training=recipe.training),
-        f"{prog} CONFIG",
-        DESCRIPTION,
+    options, name = recipes.parse(
+        Options, args, prog, DESCRIPTION, "configs/NAME.py --topology h100:8"
     )
     topology = devices.parse(options.topology)
 

@@ -4,17 +4,51 @@ import difflib
 import importlib.util
 import inspect
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import seq2seq_jax
+from seq2seq_jax import flags
 from seq2seq_jax.config import Config
 from seq2seq_jax.errors import InputError, choose
 
 PACKAGE = Path(seq2seq_jax.__file__).parent
 # Installed, the recipes lie inside the package; in a checkout, beside it.
 SHIPPED = (PACKAGE / "configs", PACKAGE.parent / "configs")
+
+
+def parse(
+    options: type[Any],
+    args: Sequence[str],
+    prog: str,
+    description: str,
+    example: str,
+    **more: Any,
+) -> tuple[Any, str]:
+    """What `CONFIG [--section.field value ...]` asks for, and the recipe's name.
+
+    Args:
+        options: a dataclass with the fields of `Config` and its command's own.
+        args: after the command's name.
+        prog: the command, for help and errors.
+        description: for help.
+        example: what should have stood after `prog` where nothing does.
+        more: the command's own fields that have no default.
+
+    Raises:
+        InputError: where the recipe or the flags cannot be used.
+    """
+    read = flags.split(options, args)
+    if not read.positional and not read.help:
+        raise InputError(f"a recipe is missing, expected `{prog} {example}`")
+    name = read.positional[0] if read.positional else ""
+    recipe = load(name) if name else Config()
+    defaults = options(
+        data=recipe.data, model=recipe.model, training=recipe.training, **more
+    )
+    rest = read._replace(positional=read.positional[1:])
+    return flags.make(options, rest, defaults, f"{prog} CONFIG", description), name
 
 
 def load(recipe: str) -> Config:

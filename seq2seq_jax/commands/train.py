@@ -34,18 +34,13 @@ def main(args: Sequence[str], prog: str) -> int:
     Raises:
         InputError: where the recipe, the flags or the data cannot be used.
     """
-    read = flags.split(Options, args)
-    if not read.positional and not read.help:
-        raise InputError(
-            f"a recipe is missing, expected `{prog} configs/NAME.py --workdir DIR`"
-        )
-    recipe = recipes.load(read.positional[0]) if read.positional else Config()
-    options = flags.make(
+    options, _ = recipes.parse(
         Options,
-        read._replace(positional=read.positional[1:]),
-        _defaults(recipe),
-        f"{prog} CONFIG",
+        args,
+        prog,
         DESCRIPTION,
+        "configs/NAME.py --workdir DIR",
+        workdir=flags.REQUIRED,
     )
     config = Config(options.data, options.model, options.training)
     validate(config)
@@ -56,12 +51,3 @@ def main(args: Sequence[str], prog: str) -> int:
     from seq2seq_jax.training import loop
 
     return loop.train(config, options.workdir).exit_code
-
-
-def _defaults(recipe: Config) -> Options:
-    return Options(
-        data=recipe.data,
-        model=recipe.model,
-        training=recipe.training,
-        workdir=flags.REQUIRED,
-    )

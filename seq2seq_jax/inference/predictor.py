@@ -23,7 +23,7 @@ from seq2seq_jax.inference.batching import Group
 from seq2seq_jax.inference.options import Search
 from seq2seq_jax.inference.results import Hypothesis, Score
 from seq2seq_jax.nn import model
-from seq2seq_jax.types import EOS, Hypotheses, Params
+from seq2seq_jax.types import EOS, UNK, Hypotheses, Params
 
 SCORED = 2048  # of a batch whose targets are given: it has logits of all tokens
 MARGIN = 5  # tokens that an output may be longer than `length_ratio` says
@@ -298,8 +298,11 @@ class Predictor:
 
     def source_pieces(self, item: Item) -> list[str]:
         """A printable string for each source id; unknown units as the text has them."""
-        shown = self.source_tokenizer.show(item.text)[: len(item.source) - 1]
-        return [*shown, *self.source_tokenizer.pieces([EOS])]
+        pieces = self.source_tokenizer.pieces(item.source)
+        if UNK not in item.source:
+            return pieces
+        shown = self.source_tokenizer.show(item.text)[: len(pieces) - 1]
+        return [*shown, pieces[-1]]
 
 
 def is_text(item: Item) -> bool:
