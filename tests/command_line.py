@@ -26,6 +26,26 @@ def run(*args, stdin=""):
     )
 
 
+def script(name, *args, devices=1, flags=()):
+    """Stdout of a file of the tests, run by itself with so many host devices.
+
+    The number of devices goes by its environment: what `--doctest-modules` imports must
+    leave this process's alone.
+    """
+    flags = [f"--xla_force_host_platform_device_count={devices}", *flags]
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tests" / name), *map(str, args)],
+        env=os.environ
+        | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+        | {"XLA_FLAGS": " ".join(flags)},
+        capture_output=True,
+        text=True,
+        timeout=1800,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def succeed(*args, stdin=""):
     """Stdout of a command that must end well."""
     done = run(*args, stdin=stdin)

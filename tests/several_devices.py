@@ -5,11 +5,8 @@ whose rows no number of devices divides.
 """
 
 import json
-import os
 import sys
 from functools import partial
-
-os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
 
 import jax
 import numpy as np

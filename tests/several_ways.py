@@ -6,11 +6,8 @@ divides.
 """
 
 import json
-import os
 import sys
 from functools import partial
-
-os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
 
 import jax
 from several_devices import batch, flat

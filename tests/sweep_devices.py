@@ -5,8 +5,6 @@ find it under pmap and four under shard_map; of the gradient, since Adam and cli
 hide wrong scales. Rows are of uneven lengths, and one device has padding alone.
 """
 
-import os
-import subprocess
 import sys
 from functools import partial
 from pathlib import Path
@@ -14,6 +12,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import optax
+from command_line import script
 from shard_maps import shard_mapped
 from small import QUICK, SMOOTHING, make_batch, params_of
 from sweeps import SWEEP, name
@@ -67,20 +66,8 @@ def main(folder: str) -> None:
 
 def start(folder: Path) -> list:
     """Run this file; the gradients of each config by the way they were found."""
-    tests = Path(__file__).resolve().parent
-    flags = {"xla_force_host_platform_device_count": 4} | QUICK
-    environment = {
-        "PYTHONPATH": os.pathsep.join([str(tests.parent), str(tests)]),
-        "XLA_FLAGS": " ".join(f"--{k}={v}".lower() for k, v in flags.items()),
-    }
-    done = subprocess.run(
-        [sys.executable, __file__, str(folder)],
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        timeout=1800,
-    )
-    assert done.returncode == 0, done.stderr
+    quick = [f"--{name}={value}".lower() for name, value in QUICK.items()]
+    script("sweep_devices.py", folder, devices=4, flags=quick)
     return [np.load(folder / f"{number}.npz") for number in range(len(SWEEP))]
 
 

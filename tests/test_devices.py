@@ -1,31 +1,19 @@
 """N devices give the numbers of one, uneven rows included; nothing compiles twice."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import script
 
 from seq2seq_jax.training.checkpoints import Checkpoints
-
-TESTS = Path(__file__).resolve().parent
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("devices")
-    done = subprocess.run(
-        [sys.executable, str(TESTS / "several_devices.py"), str(folder)],
-        env=os.environ | {"PYTHONPATH": str(TESTS.parent)},
-        capture_output=True,
-        text=True,
-        timeout=1800,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout) | {"folder": folder}
+    told = script("several_devices.py", folder, devices=8)
+    return json.loads(told) | {"folder": folder}
 
 
 @pytest.mark.slow

@@ -1,14 +1,13 @@
 """What a plan is made of: FLOPs, a compiled program's text, devices, shapes."""
 
 import json
-import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import pytest
+from command_line import script
 
 from seq2seq_jax.config import Config, DataConfig, ModelConfig, TrainingConfig
 from seq2seq_jax.errors import InputError
@@ -24,8 +23,6 @@ from seq2seq_jax.planning import (
     work,
 )
 from seq2seq_jax.training import parallel
-
-TESTS = Path(__file__).resolve().parent
 
 # One loop of ten steps in which a fusion multiplies and another writes a row in place;
 # then an all-reduce of what was written.
@@ -276,10 +273,7 @@ def test_a_batch_is_cut_like_trainings():
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_the_peak_is_what_running_the_step_takes():
-    done = subprocess.run(
-        [sys.executable, TESTS / "plan_memory.py"], capture_output=True, check=True
-    )
-    told = json.loads(done.stdout)
+    told = json.loads(script("plan_memory.py"))
     assert abs(told["planned"] / told["grown"] - 1) < 0.25, told
 
 
@@ -290,10 +284,7 @@ def test_a_step_compiles_for_devices_that_are_not_there(name):
         targets.check_installed(devices.parse(name))
     except InputError as missing:
         pytest.skip(str(missing))
-    done = subprocess.run(
-        [sys.executable, TESTS / "plan_afar.py", name], capture_output=True, check=True
-    )
-    told = json.loads(done.stdout)
+    told = json.loads(script("plan_afar.py", name))
     assert told["collectives"] >= 1
     assert told["sent"] >= told["parameter_bytes"]
     assert told["peak"] > told["parameter_bytes"]

@@ -3,33 +3,20 @@
 import json
 import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+from command_line import script
 from tiny_runs import at_step
 
 from seq2seq_jax.training import loop
 from seq2seq_jax.training.checkpoints import Checkpoints
 
-TESTS = Path(__file__).resolve().parent
-
 
 @pytest.fixture(scope="module")
 def runs():
-    done = subprocess.run(
-        [sys.executable, str(TESTS / "several_ways.py")],
-        env=os.environ
-        | {"PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TESTS)])},
-        capture_output=True,
-        text=True,
-        timeout=1800,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return json.loads(script("several_ways.py", devices=8))
 
 
 @pytest.mark.slow
