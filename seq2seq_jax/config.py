@@ -161,6 +161,8 @@ class ModelConfig:
     """type of the products: float32 or bfloat16; parameters stay float32"""
     scan: str = "deferred"
     """weights' gradients: deferred, a product after the loop, or plain, inside it"""
+    unroll: int | None = None
+    """steps in one turn of a loop; None: 12 on GPUs, elsewhere 1"""
     backend: str = "auto"
     """all steps of a layer by: scan, pallas (TPU), cudnn (NVIDIA); auto: by platform"""
 

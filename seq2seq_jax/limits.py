@@ -10,7 +10,7 @@ POSITIVE = (
     "model.decoder_layers model.attention_size model.init_scale training.steps "
     "model.bidirectional_layers model.encoder_projection model.residual_from "
     "model.attention_heads model.window model.positions model.readout_size "
-    "model.output_rank "
+    "model.output_rank model.unroll "
     "training.batch_tokens training.batch_size training.accumulate "
     "training.epochs training.learning_rate training.replicas training.sgd_from "
     "training.sgd_learning_rate training.initial_accumulator "

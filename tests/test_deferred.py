@@ -83,11 +83,14 @@ def products_in_loops(scan, step, weights, carry, xs):
         return jnp.sum(last) + jnp.sum(ys)
 
     jaxpr = jax.make_jaxpr(jax.grad(total))(weights)
-    loops = [e for e in jaxpr.eqns if e.primitive.name == "scan"]
     return [
-        var.aval.shape
-        for eqn in loops
-        for var in eqn.outvars[: eqn.params["num_carry"]]
+        whole.aval.shape
+        for eqn in jaxpr.eqns
+        if eqn.primitive.name == "scan"
+        for whole, step in zip(
+            eqn.outvars, eqn.params["jaxpr"].jaxpr.outvars, strict=True
+        )
+        if whole.aval.shape == step.aval.shape  # a carry: outputs have T of a step's
     ]
 
 

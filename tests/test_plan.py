@@ -38,7 +38,7 @@ def test_json_holds_the_numbers(told):
         sum(training["seconds"].values())
     )
     assert sum(loop["backward"] for loop in training["loops"]) >= 2
-    assert told["search"]["loops"][-1]["steps"] == 6
+    assert told["search"]["loops"][-1]["turns"] == 6
     assert told["largest"] >= 60
     assert told["shapes"][-1] == training["shape"]
 

@@ -173,7 +173,7 @@ def test_a_programs_text_tells_its_loops_kernels_and_bytes():
     assert (multiply.opcode, multiply.times, multiply.products) == ("fusion", 10, 1)
     assert multiply.flops == 2 * 4 * 8 * 6
     assert multiply.bytes == 4 * (4 * 8 + 8 * 6 + 4 * 6)
-    assert multiply.loop.backward and multiply.loop.steps == 10
+    assert multiply.loop.backward and multiply.loop.turns == 10
     # Of the rows that it updates in place, it writes one: and reads that, and a number.
     assert store.bytes == 4 * (4 * 6 + 4 * 6 + 1)
     assert (reduce.times, reduce.sent, reduce.bytes) == (1, 4 * 10 * 4 * 6, 0)

@@ -26,6 +26,7 @@ ROWS = (
     (
         "nn.gates",
         "nn.traced",
+        "nn.joined",
         "nn.layers",
         "nn.memory",
         "nn.feedback",

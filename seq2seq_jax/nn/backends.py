@@ -16,7 +16,7 @@ from seq2seq_jax.config import ModelConfig
 from seq2seq_jax.nn import cudnn, pallas_sizes, sizes
 from seq2seq_jax.nn.cells import CELLS, run_cell
 from seq2seq_jax.nn.pallas_gates import GATES
-from seq2seq_jax.nn.recurrence import SCANS, in_time_order
+from seq2seq_jax.nn.recurrence import in_time_order, scan_of
 from seq2seq_jax.types import Array, Carry, Params
 
 # What `auto` takes, by `jax.default_backend()`; elsewhere it is the scan. Not cuDNN,
@@ -121,7 +121,7 @@ def by_scan(
         zones,
         config.zoneout,
         reverse=reverse,
-        scan=SCANS[config.scan],
+        scan=scan_of(config),
     )
 
 

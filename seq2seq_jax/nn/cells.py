@@ -106,7 +106,7 @@ def run_cell(
         zones: a carry of `[..., T, H]` booleans, see `zoned_step`.
         zoneout: the share of units that keep their state.
         reverse: from the last real position to the first.
-        scan: an entry of `recurrence.SCANS`.
+        scan: what `recurrence.scan_of` gives, or an entry of `SCANS`.
     """
     if cell.whole is not None and zoneout == 0.0:
         return cell.whole(params, carry, projected, mask, reverse)

@@ -87,11 +87,12 @@ def init(key: jax.Array, config: ModelConfig, inits: layers.Initializers) -> Par
 def start(
     params: Params, config: ModelConfig, encoded: EncoderOutput
 ) -> tuple[AttentionMemory, DecoderState]:
-    """Project the keys once and bridge the encoder's last carry to the first state."""
+    """Project the memory once; bridge the encoder's last carry to the first state."""
+    entry, bridge = DECODERS[config.decoder], bridges.BRIDGES[config.bridge]
     memory = attention.memory(params["attention"], config, encoded)
-    bridge = bridges.BRIDGES[config.bridge]
+    memory = entry.memory(params["own"], config, memory)
     carry = bridge.apply(params["bridge"], config, encoded)
-    carry, context = DECODERS[config.decoder].start(params, config, encoded, carry)
+    carry, context = entry.start(params, config, encoded, carry)
     looked = attention.initial_state(config, memory, carry[-1][-1])
     return memory, DecoderState(carry, context, looked)
 

@@ -12,7 +12,7 @@ from seq2seq_jax.config import ModelConfig
 from seq2seq_jax.nn import bridges, layers, maxout, sizes
 from seq2seq_jax.nn.cells import CELLS, run_cell, zoned_step
 from seq2seq_jax.nn.encoder import ENCODERS
-from seq2seq_jax.nn.recurrence import SCANS
+from seq2seq_jax.nn.recurrence import scan_of
 from seq2seq_jax.nn.stack import Noise, feed_share, look, look_all
 from seq2seq_jax.types import (
     Array,
@@ -168,7 +168,7 @@ def unroll(
         drop=noise.recurrent[0],
         zones=noise.zones[0],
         zoneout=config.zoneout,
-        scan=SCANS[config.scan],
+        scan=scan_of(config),
     )
     weights, _ = look_all(params, config, memory, output)
     shared = layers.matmul(context, params["own"]["context"])

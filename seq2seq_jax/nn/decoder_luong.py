@@ -24,7 +24,7 @@ from seq2seq_jax.nn.stack import (
 )
 from seq2seq_jax.types import Array, AttentionMemory, DecoderState, Params
 
-Vector = Callable[[Params, Array, Array], jax.Array]
+Vector = Callable[[Params, jax.Array, Array], jax.Array]
 
 
 def init(key: jax.Array, config: ModelConfig, inits: layers.Initializers) -> Params:
@@ -39,25 +39,58 @@ def feed_size(config: ModelConfig) -> int:
     return sizes.decoder_size(config) if config.input_feeding else 0
 
 
-def attentional(params: Params, context: Array, output: Array) -> jax.Array:
-    """Luong 2015, eq. 5: h~_t = tanh(W_c [c_t ; h_t]).
+def projects(config: ModelConfig) -> bool:
+    """Whether the memory holds W_c's share of each annotation.
+
+    Contexts of several heads stand side by side; those are multiplied as they come.
+    """
+    return config.attention_heads == 1 and sizes.context_size(config) > 0
+
+
+def memory(
+    params: Params, config: ModelConfig, memory: AttentionMemory
+) -> AttentionMemory:
+    """Values W_c^c h_s for h_s: the context is then the share W_c^c c_t of eq. 5.
+
+    W_c [c_t ; h_t] = sum_s a_s (W_c^c h_s) + W_c^h h_t: one product a sentence in place
+    of one in every step, and for every beam.
+    """
+    if not projects(config):
+        return memory
+    values = layers.matmul(memory.values, context_rows(params, config))
+    return memory.replace(values=values)  # type: ignore[attr-defined]
+
+
+def context_rows(params: Params, config: ModelConfig) -> jax.Array:
+    """W_c^c `[C, H]`, what W_c multiplies a context by."""
+    return jnp.asarray(params["kernel"])[: sizes.context_size(config)]
+
+
+def share(params: Params, config: ModelConfig, context: jax.Array) -> jax.Array:
+    """W_c^c c_t from what attention gives."""
+    if projects(config):
+        return context
+    return layers.matmul(context, context_rows(params, config))
+
+
+def attentional(params: Params, share: jax.Array, output: Array) -> jax.Array:
+    """Luong 2015, eq. 5: h~_t = tanh(W_c [c_t ; h_t]), from the context's share.
 
     >>> params = {"kernel": jnp.array([[1.0], [2.0]])}
-    >>> vector = attentional(params, jnp.array([-1.0]), jnp.array([1.0]))
-    >>> print(f"{vector[0]:.4f}")
+    >>> print(f"{attentional(params, jnp.array([-1.0]), jnp.array([1.0]))[0]:.4f}")
     0.7616
     """
-    return jnp.tanh(linear(params, context, output))
+    return jnp.tanh(linear(params, share, output))
 
 
-def linear(params: Params, context: Array, output: Array) -> jax.Array:
+def linear(params: Params, share: jax.Array, output: Array) -> jax.Array:
     """tensorflow/nmt (`AttentionWrapper`'s attention layer): h~_t = W_c [c_t ; h_t].
 
     >>> params = {"kernel": jnp.array([[1.0], [2.0]])}
     >>> linear(params, jnp.array([-1.0]), jnp.array([1.0])).tolist()
     [1.0]
     """
-    return layers.dense(params, jnp.concatenate([context, output], -1))
+    return share + layers.matmul(output, params["kernel"][-output.shape[-1] :])
 
 
 def advance(
@@ -78,7 +111,8 @@ def advance(
         projected = projected + feed_share(params, feed)
     carry, output = run_layers(params, config, state.carry, projected, noise)
     looked, context = look(params, config, memory, output, state.attention)
-    attended = vector(params["own"], context, output)
+    own = params["own"]
+    attended = vector(own, share(own, config, context), output)
     return DecoderState(carry, attended, looked), attended
 
 
@@ -98,7 +132,8 @@ def unroll(
     output = unroll_bottom(params, config, state.carry, projected, noise)
     output = unroll_upper(params, config, state.carry, output, noise)
     weights, contexts = look_all(params, config, memory, output)
-    return vector(params["own"], contexts, output), weights
+    own = params["own"]
+    return vector(own, share(own, config, contexts), output), weights
 
 
 def readout(

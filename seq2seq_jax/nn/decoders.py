@@ -25,7 +25,13 @@ from seq2seq_jax.nn import (
     sizes,
 )
 from seq2seq_jax.nn.stack import scan_steps
-from seq2seq_jax.types import Carry, DecoderState, EncoderOutput, Params
+from seq2seq_jax.types import (
+    AttentionMemory,
+    Carry,
+    DecoderState,
+    EncoderOutput,
+    Params,
+)
 
 
 class Decoder(NamedTuple):
@@ -43,11 +49,12 @@ class Decoder(NamedTuple):
         readout: `(params, config, features, embedded) -> [..., R]`.
         unroll: `(params, config, memory, state, projected, noise) -> (features,
             weights)` of all steps; `partial(scan_steps, advance)` serves any entry.
+        memory: `(own params, config, memory) -> memory` that it attends to.
         refuse: `(config) -> reason` why it cannot serve a config and a way out, or "".
         settings: fields of the config that it reads and some other entries do not.
 
     `params` is the whole decoder's, with the bottom layer's input matrix parted by
-    `stack.part_feed`; `readout` gets what `init` made.
+    `stack.part_feed`; `readout` and `memory` get what `init` made.
     """
 
     init: Callable[..., Params]
@@ -57,6 +64,7 @@ class Decoder(NamedTuple):
     advance: Callable[..., tuple[DecoderState, Any]]
     readout: Callable[..., jax.Array]
     unroll: Callable[..., tuple[Any, jax.Array]]
+    memory: Callable[..., AttentionMemory] = lambda params, config, memory: memory
     refuse: Callable[[ModelConfig], str] = lambda config: ""
     settings: tuple[str, ...] = ()
 
@@ -93,6 +101,7 @@ def luong(vector: decoder_luong.Vector) -> Decoder:
         advance=partial(decoder_luong.advance, vector),
         readout=decoder_luong.readout,
         unroll=partial(decoder_luong.unroll, vector),
+        memory=decoder_luong.memory,
         settings=("input_feeding",),
     )
 

@@ -10,8 +10,9 @@ of W in every step. Here the loops only note x_t and d L / d y_t, and one large 
 over all steps follows. It is autodiff's gradient but for the order of the sum.
 
 How: the step is traced once; what follows from constants alone is computed before the
-loop; of the products left, those with one constant factor are put off. So any step will
-do, as it is; one without such products is a plain `lax.scan`.
+loop; of the products left, those with one constant factor are put off, and joined where
+they are added up. So any step will do, as it is; one without such products is a plain
+`lax.scan`.
 """
 
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from seq2seq_jax.nn.joined import join
 from seq2seq_jax.nn.traced import Loop, Product, Slot, read, trace
 
 
@@ -30,8 +32,9 @@ def scan(
     xs: Any,
     *,
     reverse: bool = False,
+    unroll: int = 1,
 ) -> tuple[Any, Any]:
-    """`lax.scan(step, carry, xs, reverse=reverse)`, with gradients as told above.
+    """`lax.scan` of the same arguments, with gradients as told above.
 
     >>> w = jnp.full((2, 2), 0.5)
     >>> def loss(w, scan):
@@ -41,27 +44,30 @@ def scan(
     >>> bool(jnp.allclose(here, plain))
     True
     """
-    loop = trace(step, carry, xs)
+    loop = join(trace(step, carry, xs))
     if not loop.products:
-        return jax.lax.scan(step, carry, xs, reverse=reverse)
+        return jax.lax.scan(step, carry, xs, reverse=reverse, unroll=unroll)
     products, kept = list(loop.products.values()), loop.read_in_loop()
+    others = list(dict.fromkeys(product.other for product in products))
+    plain_scan = partial(jax.lax.scan, reverse=reverse, unroll=unroll)
+    call = partial(all_steps, loop, kept, others, plain_scan)
 
     @jax.custom_vjp
     def run(factors: list, plain: list, carry: list, xs: list) -> tuple:
-        return all_steps(loop, kept, reverse, factors, plain, carry, xs, None)[0]
+        return call(factors, plain, carry, xs, None)[0]
 
     def forward(factors: list, *rest: list) -> tuple:
-        call = partial(all_steps, loop, kept, reverse, factors)
-        result, pull, noted = jax.vjp(call, *rest, taps(loop, *rest[1:]), has_aux=True)
+        steps = partial(call, factors)
+        result, pull, noted = jax.vjp(steps, *rest, taps(loop, *rest[1:]), has_aux=True)
         return result, (factors, pull, noted)
 
     def backward(residuals: tuple, cotangents: Any) -> tuple:
         factors, pull, noted = residuals
         *rest, d_products = pull(cotangents)
         gradients = [
-            product.gradient(*values)
-            for product, *values in zip(
-                products, factors, noted, d_products, strict=True
+            product.gradient(factor, noted[others.index(product.other)], d_product)
+            for product, factor, d_product in zip(
+                products, factors, d_products, strict=True
             )
         ]
         return gradients, *rest
@@ -79,14 +85,15 @@ def scan(
 def all_steps(
     loop: Loop,
     kept: list[Slot],
-    reverse: bool,
+    others: list[Slot],
+    scan: Callable[..., Any],
     factors: list,
     plain: list,
     carry: list,
     xs: list,
     taps: list | None,
 ) -> tuple[tuple[list, list], list]:
-    """`((last carry, outputs), inputs of the products)`; no taps: none of these.
+    """`((last carry, outputs), values of the slots others)`; no taps: none of these.
 
     Products have no gradient in their factors here; a tap gets a product's cotangent.
     """
@@ -98,7 +105,6 @@ def all_steps(
     def body(carry: list, now: tuple) -> tuple[list, tuple[list, list]]:
         x, taps = now
         values = dict(zip([*kept, *loop.inputs], [*plain, *carry, *x], strict=True))
-        noted = []
         for equation in loop.equations:
             place = places.get(equation.name)
             if place is None:
@@ -109,18 +115,18 @@ def all_steps(
                 if taps:
                     pair = factors[place], turned[place]
                     made = [tapped(product, *pair, other, taps[place])]
-                    noted.append(other)
                 else:
                     made = [product.apply(factors[place], other)]
             values.update(zip(equation.outputs, made, strict=True))
         outputs = [read(values, slot) for slot in loop.outputs]
+        noted = [values[slot] for slot in others] if taps else []
         return outputs[: len(carry)], (outputs[len(carry) :], noted)
 
     if taps:
         # Products are kept for the backward pass; what lies between is made anew.
         policy = jax.checkpoint_policies.dots_saveable
         body = jax.checkpoint(body, prevent_cse=False, policy=policy)
-    carry, (ys, noted) = jax.lax.scan(body, carry, (xs, taps), reverse=reverse)
+    carry, (ys, noted) = scan(body, carry, (xs, taps))
     return (carry, ys), noted
 
 

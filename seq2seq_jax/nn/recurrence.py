@@ -1,11 +1,13 @@
 """Unroll a step function over time under a mask, with one scan."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from seq2seq_jax.config import ModelConfig
 from seq2seq_jax.nn import deferred
 from seq2seq_jax.types import Array, Carry
 
@@ -14,6 +16,24 @@ SCANS: dict[str, Callable[..., tuple[Carry, Any]]] = {
     "deferred": deferred.scan,
     "plain": jax.lax.scan,
 }
+# Steps in a turn, by `jax.default_backend()`. A GPU takes about as long to start one of
+# a step's kernels as to run it; what a turn keeps of all its steps is written by one
+# kernel a value. On a CPU more than one step a turn is slower.
+UNROLL = {"gpu": 12}
+
+
+def scan_of(config: ModelConfig) -> Callable[..., tuple[Carry, Any]]:
+    """The scan that a config asks for."""
+    return partial(SCANS[config.scan], unroll=turn(config))
+
+
+def turn(config: ModelConfig, platform: str | None = None) -> int:
+    """Steps in one turn of a loop, on a platform or on this process's.
+
+    >>> turn(ModelConfig(), "cpu"), turn(ModelConfig(unroll=2), "cpu")
+    (1, 2)
+    """
+    return config.unroll or UNROLL.get(platform or jax.default_backend(), 1)
 
 
 def to_time_major(xs: Any) -> Any:
@@ -46,7 +66,7 @@ def unroll(
 ) -> tuple[Carry, Any]:
     """`(last carry, outputs [..., T, H])` of `step` over the T of `xs [..., T, D]`.
 
-    `scan` is an entry of `SCANS`.
+    `scan` is what `scan_of` gives, or an entry of `SCANS`.
 
     Where `mask [..., T]` is false the carry stands still and the output is 0: the last
     carry is that of the last real position, and, with `reverse`, the scan begins in

@@ -16,7 +16,7 @@ from flax import struct
 from seq2seq_jax.config import ModelConfig
 from seq2seq_jax.nn import attention, backends, layers, sizes
 from seq2seq_jax.nn.cells import CELLS, zoned_step
-from seq2seq_jax.nn.recurrence import SCANS, from_time_major, to_time_major
+from seq2seq_jax.nn.recurrence import from_time_major, scan_of, to_time_major
 from seq2seq_jax.nn.residuals import RESIDUALS
 from seq2seq_jax.types import Array, AttentionMemory, Carry, DecoderState, Params
 
@@ -219,7 +219,7 @@ def look_all(
         return state, (state.weights, context)
 
     first = attention.initial_state(config, memory, queries[..., 0, :])
-    _, outputs = SCANS[config.scan](body, first, to_time_major(queries))
+    _, outputs = scan_of(config)(body, first, to_time_major(queries))
     return from_time_major(outputs)
 
 
@@ -241,5 +241,5 @@ def scan_steps(
         return state, (features, state.attention.weights)
 
     xs = to_time_major((projected, noise.inputs, noise.zones))
-    _, outputs = SCANS[config.scan](body, state, xs)
+    _, outputs = scan_of(config)(body, state, xs)
     return from_time_major(outputs)

@@ -76,6 +76,12 @@ class Product(NamedTuple):
         two = self.factor.aval.ndim == 2 and not any(batches)
         return two and self.place == 1 and len(mine) == 1
 
+    @property
+    def is_of_rows(self) -> bool:
+        """Whether it is `x W`, the last axis of x with the first of W."""
+        (its, mine), _ = self.equation.params["dimension_numbers"]
+        return self.is_matrix and (*its, *mine) == (self.other.aval.ndim - 1, 0)
+
     def turned(self, factor: Any) -> Any:
         """What `pull` reads of the factor: a matrix is transposed, once for all steps.
 
@@ -172,11 +178,7 @@ def trace(step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any) -> L
             continue
         made = equation.apply(*[read(constants, place) for place in equation.inputs])
         constants.update(zip(equation.outputs, made, strict=True))
-    products = {
-        equation.name: product
-        for equation in repeated
-        if (product := put_off(equation, constants))
-    }
+    products = products_of(repeated, constants)
     structure = jax.tree.structure(shapes)
     return Loop(inputs, outputs, repeated, constants, products, structure)
 
@@ -209,6 +211,17 @@ def is_hoisted(equation: Equation, constants: dict[Slot, Any]) -> bool:
         return False
     largest = max(math.prod(slot.aval.shape) for slot in slots)
     return all(math.prod(slot.aval.shape) <= largest for slot in equation.outputs)
+
+
+def products_of(
+    equations: Sequence[Equation], constants: dict[Slot, Any]
+) -> dict[Slot | None, Product]:
+    """The products that are put off, by the slot of their output."""
+    return {
+        equation.name: product
+        for equation in equations
+        if (product := put_off(equation, constants))
+    }
 
 
 def put_off(equation: Equation, constants: dict[Slot, Any]) -> Product | None:

@@ -5,6 +5,7 @@ They are those that training and search run: the training step under the same
 """
 
 import math
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from seq2seq_jax.config import Config
 from seq2seq_jax.data.buckets import choose_edges, count_rows
 from seq2seq_jax.inference import programs
 from seq2seq_jax.inference.options import LENGTH_PENALTY, Search
+from seq2seq_jax.nn.recurrence import turn
 from seq2seq_jax.training import horizon, optimizer, parallel
 from seq2seq_jax.training import programs as training_programs
 from seq2seq_jax.types import Batch, TrainState
@@ -71,10 +73,15 @@ def vocabularies(config: Config) -> tuple[int, int]:
     return data.vocab_size, data.target_vocab_size or data.vocab_size
 
 
-def updates(config: Config) -> Config:
-    """The config with lengths in updates; which numbers does not matter to a plan."""
+def resolved(config: Config, platform: str) -> Config:
+    """The config with loops as on a platform, and lengths in updates.
+
+    Which numbers these are does not matter to a plan.
+    """
+    backend = "gpu" if platform == "cuda" else platform  # as JAX calls it
+    model = replace(config.model, unroll=turn(config.model, backend))
     training = horizon.resolve(config.training, EPOCH)
-    return Config(config.data, config.model, training)
+    return Config(config.data, model, training)
 
 
 def state_of(config: Config) -> TrainState:

@@ -24,12 +24,12 @@ class Loop(NamedTuple):
     """One loop of a program.
 
     Attributes:
-        steps: how often its body runs in all.
+        turns: how often its body runs in all.
         backward: whether it belongs to the gradient.
-        kernels, products: launched in one step, and matrix products among them.
+        kernels, products: launched in one turn, and matrix products among them.
     """
 
-    steps: int
+    turns: int
     backward: bool
     kernels: int
     products: int
@@ -76,6 +76,7 @@ class Plan:
         topology: the devices.
         device: the facts of one.
         dtype: of the products.
+        turn: steps in one turn of a loop.
         sizes: of the state.
         shapes: batches of a training, if lengths were spread evenly.
         training, search: the programs at the longest; None: not asked for.
@@ -88,6 +89,7 @@ class Plan:
     topology: Topology
     device: Device
     dtype: str
+    turn: int
     sizes: Sizes
     shapes: list[Shape]
     training: Program
@@ -133,7 +135,7 @@ def make(
         search: whether to plan that.
         largest: whether to look for the largest batch that fits.
     """
-    config = programs.updates(config)
+    config = programs.resolved(config, topology.device.platform)
     dtype, device = config.model.dtype, topology.device
     if device.platform == "cpu":
         device = measure.cpu(dtype)
@@ -144,6 +146,7 @@ def make(
         topology=topology,
         device=device,
         dtype=dtype,
+        turn=config.model.unroll or 1,
         sizes=programs.sizes(programs.state_of(config)),
         shapes=shapes,
         training=training,
@@ -242,7 +245,7 @@ def loops(items: list[work.Item]) -> list[Loop]:
             bodies.setdefault(item.loop, []).append(item)
     found = [
         Loop(
-            loop.steps * loop.entered,
+            loop.turns * loop.entered,
             loop.backward,
             sum(item.kernel for item in body),
             sum(item.products for item in body),

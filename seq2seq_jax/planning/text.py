@@ -38,6 +38,7 @@ def table(plan: Plan, recipe: str) -> str:
         ),
         row("optimiser state", size(plan.sizes.optimizer_bytes)),
         row("products in", plan.dtype),
+        row("loops of", f"{plan.turn} steps a turn"),
         "",
         "training step, at the longest batch",
         *training(plan),
@@ -119,8 +120,8 @@ def program(plan: Plan, it: Program, token: str) -> Iterator[str]:
     for number, (loop, times) in enumerate(alike.items()):
         way = "backward" if loop.backward else "forward"
         yield (
-            f"  {'' if number else 'loops':<{LABEL}}{times:>2} x {loop.steps:>4} steps "
-            f"{way:<9}{loop.kernels:>4} kernels{loop.products:>3} products a step"
+            f"  {'' if number else 'loops':<{LABEL}}{times:>2} x {loop.turns:>4} turns "
+            f"{way:<9}{loop.kernels:>4} kernels{loop.products:>3} products a turn"
         )
     yield row("kernels in all", f"{it.kernels:,}")
     per = it.flops * (plan.topology.number if it is plan.training else 1) / it.tokens

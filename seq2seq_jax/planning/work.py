@@ -55,13 +55,13 @@ class Loop(NamedTuple):
     Attributes:
         name: its body's.
         backward: whether it belongs to the gradient.
-        steps: how often its body runs each time that it is entered.
+        turns: how often its body runs each time that it is entered.
         entered: how often it is entered.
     """
 
     name: str
     backward: bool
-    steps: int
+    turns: int
     entered: int
 
 
@@ -89,7 +89,7 @@ def _items(
         if opcode == "while":
             inner = _loop(module, instruction, unknown, times)
             body = module.computations[inner.name]
-            yield from _items(module, body, unknown, times * inner.steps, inner)
+            yield from _items(module, body, unknown, times * inner.turns, inner)
         elif opcode == "conditional":
             ways = [
                 list(_items(module, module.computations[name], unknown, times, loop))
@@ -105,11 +105,11 @@ def _items(
 
 
 def _loop(module: Module, instruction: Instruction, unknown: int, times: int) -> Loop:
-    steps = trips(module, instruction)
+    turns = trips(module, instruction)
     return Loop(
         instruction.called("body") or "",
         "transpose(" in instruction.attributes,
-        unknown if steps is None else steps,
+        unknown if turns is None else turns,
         times,
     )
 

@@ -19,6 +19,7 @@ RESUMABLE = (
     "data.test_tsv",
     "data.test_split",
     "model.backend",
+    "model.unroll",
     "training.steps",
     "training.epochs",
     "training.accumulate",
