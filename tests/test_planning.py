@@ -277,17 +277,31 @@ def test_the_peak_is_what_running_the_step_takes():
     assert abs(told["planned"] / told["grown"] - 1) < 0.25, told
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["v5e:2x4", "h100:8"])
-def test_a_step_compiles_for_devices_that_are_not_there(name):
+def need(name):
+    """Skip where the compiler for a topology is not installed."""
     try:
         targets.check_installed(devices.parse(name))
     except InputError as missing:
         pytest.skip(str(missing))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["v5e:2x4", "h100:8"])
+def test_a_step_compiles_for_devices_that_are_not_there(name):
+    need(name)
     told = json.loads(script("plan_afar.py", name))
     assert told["collectives"] >= 1
     assert told["sent"] >= told["parameter_bytes"]
     assert told["peak"] > told["parameter_bytes"]
+
+
+@pytest.mark.slow
+def test_a_step_of_a_loop_is_few_kernels_on_a_gpu():
+    need("h100:1")
+    told = json.loads(script("kernels_afar.py"))
+    forward, backward = told["lstm"]
+    assert forward <= 3 and backward <= 4, told
+    assert told["luong"][0] <= 8, told
 
 
 def test_a_plan_refuses_kernels_that_it_cannot_read():
