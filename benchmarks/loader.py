@@ -2,10 +2,10 @@
 
     python benchmarks/loader.py --step 300
 
-The corpora are made up: words of a Zipf law, lengths of a log-normal one, a target about
-as long as its source. Each is read in a process of its own: encoded once (`prepare`),
-then batched as in training (`batches`). `--step` is what a training step takes, in pairs a second, as
-`benchmarks/training.py` tells it on the same machine.
+The corpora are made up: words of a Zipf law, lengths of a log-normal one, a target
+about as long as its source. Each is read in a process of its own: encoded once
+(`prepare`), then batched as in training (`batches`). `--step` is what a training step
+takes, in pairs a second, as `benchmarks/training.py` tells it on the same machine.
 """
 
 import json
