@@ -22,10 +22,9 @@ ROWS = (
     ("errors", "allocation"),
     ("types", "fields"),
     ("config", "flags", "program", "compilation"),
-    ("limits", "unread"),
+    ("limits", "unread", "traced"),
     (
         "nn.gates",
-        "nn.traced",
         "nn.joined",
         "nn.layers",
         "nn.memory",

@@ -62,6 +62,7 @@ from seq2seq_jax.inference.penalties import (
     no_penalty,
 )
 from seq2seq_jax.inference.topk import top_k
+from seq2seq_jax.traced import hoist
 from seq2seq_jax.types import BOS, EOS, PAD, Hypotheses
 
 
@@ -110,6 +111,7 @@ def beam_search(
     )
     ahead = largest_ahead(rules.divisors, rules.limits)
     first = first_beam(step, rules, state)
+    step = hoist(step, first.state, first.tokens)
     return run(lambda beam: beam_step(step, rules, ahead, beam), first, rules)
 
 
@@ -133,6 +135,7 @@ def greedy_search(
     penalties = length_penalty, coverage_penalty
     rules = make_rules(limits, max_length, *penalties, 1, 1, forbidden, bos, eos)
     first = first_beam(step, rules, state)
+    step = hoist(step, first.state, first.tokens)
 
     def take_best(log_probs: jax.Array, time: jax.Array) -> jax.Array:
         return jnp.argmax(log_probs, axis=-1)
@@ -175,6 +178,7 @@ def sample_search(
         limits, max_length, *penalties, samples, samples, forbidden, bos, eos
     )
     first = first_beam(step, rules, state, samples)
+    step = hoist(step, first.state, first.tokens)
     numbers = jnp.arange(samples)
     own = jax.vmap(jax.vmap(jax.random.fold_in, (None, 0)), (0, None))(keys, numbers)
 

@@ -30,7 +30,7 @@ def top_k(values: jax.Array, k: int, block: int | None = None):
     if block is None:
         block = BLOCK if size >= MIN_SIZE else size
     if block * k >= size:
-        return lax.top_k(values, k)
+        return one_pass(values, k)
     # An element outside the k best blocks has k elements before it. The blocks are
     # taken in rising order, so that equal values keep theirs in the second stage.
     chosen = jnp.sort(lax.top_k(block_maxima(values, block), k)[1], axis=-1)
@@ -38,8 +38,18 @@ def top_k(values: jax.Array, k: int, block: int | None = None):
         *values.shape[:-1], k * block
     )
     few = jnp.take_along_axis(values, jnp.minimum(places, size - 1), axis=-1)
-    best, found = lax.top_k(jnp.where(places < size, few, -jnp.inf), k)
+    best, found = one_pass(jnp.where(places < size, few, -jnp.inf), k)
     return best, jnp.take_along_axis(places, found, axis=-1)
+
+
+def one_pass(values: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:
+    """`lax.top_k`, whatever is then taken of it.
+
+    XLA's CPU backend does not know a top-k of which only some are read (a slice of it):
+    it would sort all values, twenty times slower.
+    """
+    best, places = lax.optimization_barrier(lax.top_k(values, k))
+    return best, places
 
 
 def block_maxima(values: jax.Array, block: int) -> jax.Array:

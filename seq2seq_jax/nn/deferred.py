@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 
 from seq2seq_jax.nn.joined import join
-from seq2seq_jax.nn.traced import Loop, Product, Slot, read, trace
+from seq2seq_jax.traced import Loop, Product, Slot, read, trace
 
 
 def scan(
@@ -44,7 +44,7 @@ def scan(
     >>> bool(jnp.allclose(here, plain))
     True
     """
-    loop = join(trace(step, carry, xs))
+    loop = join(trace(step, carry, jax.tree.map(lambda x: x[0], xs)))
     if not loop.products:
         return jax.lax.scan(step, carry, xs, reverse=reverse, unroll=unroll)
     products, kept = list(loop.products.values()), loop.read_in_loop()

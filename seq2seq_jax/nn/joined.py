@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeGuard
 import jax
 import jax.numpy as jnp
 
-from seq2seq_jax.nn.traced import (
+from seq2seq_jax.traced import (
     Equation,
     Loop,
     Product,
@@ -41,10 +41,10 @@ class Sum(NamedTuple):
 def join(loop: Loop) -> Loop:
     """The same step with one product where it adds several.
 
-    >>> from seq2seq_jax.nn.traced import trace
+    >>> from seq2seq_jax.traced import trace
     >>> a, b = jnp.ones((2, 2, 2))
     >>> step = lambda h, x: (h @ a + x + x @ b, None)
-    >>> loop = trace(step, jnp.ones((1, 2)), jnp.ones((3, 1, 2)))
+    >>> loop = trace(step, jnp.ones((1, 2)), jnp.ones((1, 2)))
     >>> len(loop.products), len(join(loop).products)
     (2, 1)
     """

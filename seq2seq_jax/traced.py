@@ -129,12 +129,12 @@ class Loop(NamedTuple):
     """A traced step.
 
     Attributes:
-        inputs: slots of `[*carry, *x]`.
-        outputs: slots and literals of `[*carry, *y]`.
+        inputs: slots of its arguments, for a scan's step `[*carry, *x]`.
+        outputs: slots and literals of its result, for a scan's step `[*carry, *y]`.
         equations: in order.
         constants: values from before the loop, by slot.
         products: the equations that are put off, by the slot of their output.
-        structure: of `(carry, y)`.
+        structure: of the result.
     """
 
     inputs: Sequence[Slot]
@@ -162,10 +162,41 @@ def read(values: dict[Slot, Any], place: Any) -> Any:
     return place.val if isinstance(place, Literal) else values[place]
 
 
-def trace(step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any) -> Loop:
+def hoist(step: Callable[..., Any], *like: Any) -> Callable[..., Any]:
+    """The step, with what follows from its constants alone computed now, once.
+
+    XLA moves little out of a loop: it would cut, cast and transpose weights anew in
+    every step.
+
+    Args:
+        step: any function of arrays.
+        like: arguments; those of the result must have the same shapes and types.
+
+    >>> weights = jnp.eye(3)
+    >>> hoisted = hoist(lambda x: x @ weights[:2], jnp.ones(2))
+    >>> [e.primitive.name for e in jax.make_jaxpr(hoisted)(jnp.ones(2)).eqns]
+    ['dot_general']
+    """
+    loop = trace(step, *like)
+    # The barrier keeps a transpose from being folded back into its product.
+    held = jax.lax.optimization_barrier(list(loop.constants.values()))
+    constants = dict(zip(loop.constants, held, strict=True))
+
+    def call(*arguments: Any) -> Any:
+        leaves = jax.tree.leaves(arguments)
+        values = constants | dict(zip(loop.inputs, leaves, strict=True))
+        for equation in loop.equations:
+            made = equation.apply(*[read(values, i) for i in equation.inputs])
+            values.update(zip(equation.outputs, made, strict=True))
+        outputs = [read(values, place) for place in loop.outputs]
+        return jax.tree.unflatten(loop.structure, outputs)
+
+    return call
+
+
+def trace(step: Callable[..., Any], *like: Any) -> Loop:
     """The step's operations, parted into what the loop repeats and what it need not."""
-    first = jax.tree.map(lambda x: x[0], xs)
-    closed, shapes = jax.make_jaxpr(step, return_shape=True)(carry, first)
+    closed, shapes = jax.make_jaxpr(step, return_shape=True)(*like)
     inputs = [Slot(var.aval) for var in closed.jaxpr.invars]
     captured = [Slot(var.aval) for var in closed.jaxpr.constvars]
     constants = dict(zip(captured, closed.consts, strict=True))
