@@ -82,7 +82,7 @@ def small() -> Config:
         training=TrainingConfig(
             steps=1500,
             batch_tokens=2048,
-            learning_rate=2e-3,
+            learning_rate=1e-2,
             schedule="cosine",
             warmup_steps=100,
             eval_every=500,
