@@ -56,11 +56,16 @@ def search(step, params, state, limits, size=None, penalty=PENALTIES[0], **optio
     kind, alpha, beta = penalty
     options["length_penalty"] = LENGTH_PENALTIES[kind](alpha)
     if beta is not None:
-        options["coverage_penalty"] = gnmt_coverage(beta, real(state))
-    step = functools.partial(step, params)
+        options |= {"coverage_penalty": gnmt_coverage(beta), "mask": real(state)}
+    given = unshared(step, params), (), state, jnp.asarray(limits)
     if size is None:
-        return greedy_search(step, state, jnp.asarray(limits), **options)
-    return beam_search(step, state, jnp.asarray(limits), beam_size=size, **options)
+        return greedy_search(*given, **options)
+    return beam_search(*given, beam_size=size, **options)
+
+
+def unshared(step, params):
+    """A search's step function of which nothing is a row's alone."""
+    return lambda shared, state, tokens: step(params, state, tokens)
 
 
 @functools.partial(

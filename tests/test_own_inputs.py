@@ -66,12 +66,12 @@ def greedy(params, config, batch, length):
     memory, state = model.start(params, config, encoded)
     memory = jax.tree.map(lambda x: x[:, None], memory)
 
-    def step(state, tokens):
+    def step(memory, state, tokens):
         state, logits = model.step(params, config, memory, state, tokens)
         return state, jax.nn.log_softmax(logits), state.attention.weights
 
     limits = jnp.full(len(batch.source), length)
-    found = greedy_search(step, state, limits, max_length=length)
+    found = greedy_search(step, memory, state, limits, max_length=length)
     return found.tokens[:, 0], found.lengths[:, 0]
 
 

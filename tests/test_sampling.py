@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from searches import every_sequence, find, follow, real, rnn, same, score, toy
+from searches import every_sequence, find, follow, real, rnn, same, score, toy, unshared
 
 from seq2seq_jax.inference.draws import draw as draw_one
 from seq2seq_jax.inference.penalties import gnmt_coverage, gnmt_penalty
@@ -19,12 +19,13 @@ from seq2seq_jax.types import BOS, EOS, PAD
     jax.jit, static_argnames=("samples", "max_length", "forbidden", "scored")
 )
 def drawn(params, state, limits, keys, temperature, scored=False, **options):
-    step = functools.partial(rnn, params)
+    step = unshared(rnn, params)
     if scored:
         options["length_penalty"] = gnmt_penalty(0.7)
-        options["coverage_penalty"] = gnmt_coverage(0.5, real(state))
+        options |= {"coverage_penalty": gnmt_coverage(0.5), "mask": real(state)}
     limits = jnp.asarray(limits)
-    return sample_search(step, state, limits, keys, temperature=temperature, **options)
+    given = step, (), state, limits, keys
+    return sample_search(*given, temperature=temperature, **options)
 
 
 def draw(params, state, limits, seed=0, temperature=1.0, **options):
@@ -195,7 +196,8 @@ def test_a_step_that_allows_nothing_ends():
         )
 
     found = sample_search(
-        functools.partial(nothing, ()),
+        unshared(nothing, ()),
+        (),
         jnp.zeros((2, 1)),
         jnp.array([4, 4]),
         jax.random.split(jax.random.key(0), 2),

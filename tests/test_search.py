@@ -9,20 +9,23 @@ import numpy as np
 import pytest
 from searches import (
     PENALTIES,
+    SOURCE,
     VOCAB,
     brute_force,
     find,
     follow,
+    real,
     rnn,
     same,
     score,
     search,
     toy,
+    unshared,
 )
 
 from seq2seq_jax.inference import beams
 from seq2seq_jax.inference.penalties import gnmt_coverage, no_penalty
-from seq2seq_jax.inference.search import beam_step, largest_ahead
+from seq2seq_jax.inference.search import beam_search, beam_step, largest_ahead
 from seq2seq_jax.inference.topk import top_k
 from seq2seq_jax.types import BOS, EOS, PAD, UNK
 
@@ -133,20 +136,21 @@ def test_scores_and_alignments_are_those_of_the_tokens(size, beta):
 
 def rules_of(penalty):
     limits = jnp.full(6, 9)
-    return beams.make_rules(limits, 9, no_penalty, penalty, 4, 4, (), BOS, EOS)
+    given = limits, (), jnp.ones((6, SOURCE), bool), 9, no_penalty, penalty
+    return beams.make_rules(*given, 4, 4, (), BOS, EOS)
 
 
 def test_the_coverage_penalty_ranks_what_has_ended_and_steers_nothing():
     """What lives is the same whatever the penalty is (tensorflow/addons#859)."""
     params, state = toy(37, 6, end=2.0)
-    step = functools.partial(rnn, params)
+    step = unshared(rnn, params)
     seen = []
-    for penalty in (None, lambda coverage: -99.0 * coverage[..., 0]):
+    for penalty in (None, lambda coverage, mask: -99.0 * coverage[..., 0]):
         rules = rules_of(penalty)
         ahead = largest_ahead(rules.divisors, rules.limits)
         beam = beams.first_beam(step, rules, state)
         for _ in range(5):
-            beam = beam_step(step, rules, ahead, beam)
+            beam = beam_step(functools.partial(step, ()), rules, ahead, beam)
         seen.append(beam)
     assert (seen[0].ended > 1).any()
     for name in ("tokens", "log_probs", "ended", "trace"):
@@ -156,15 +160,16 @@ def test_the_coverage_penalty_ranks_what_has_ended_and_steers_nothing():
 
 def test_sums_of_weights_are_carried_only_where_they_are_penalised():
     params, state = toy(1, 6)
-    step = functools.partial(rnn, params)
-    for penalty, sums in ((None, 0), (lambda coverage: coverage.sum(-1), 1)):
+    step = unshared(rnn, params)
+    for penalty, sums in ((None, 0), (lambda coverage, mask: coverage.sum(-1), 1)):
         first = beams.first_beam(step, rules_of(penalty), state)
         assert len(jax.tree.leaves(first.coverage)) == sums
 
 
 def test_a_word_without_any_attention_costs_much_but_not_everything():
     mask = jnp.array([[True, True, True]])
-    penalty = gnmt_coverage(0.2, mask)(jnp.array([[[0.0, 1.0, 3.0], [0.5, 1.0, 3.0]]]))
+    coverage = jnp.array([[[0.0, 1.0, 3.0], [0.5, 1.0, 3.0]]])
+    penalty = gnmt_coverage(0.2)(coverage, mask)
     assert np.isfinite(penalty).all()
     assert penalty[0, 0] < -10 < penalty[0, 1] < 0
 
@@ -258,3 +263,38 @@ def test_top_k_in_two_stages_is_lax_top_k(size, block):
     ours = jax.jit(functools.partial(top_k, k=5, block=block))
     for values in (smooth, tied, np.where(tied > 0, -np.inf, tied)):
         same(list(ours(values)), list(jax.lax.top_k(values, 5)))
+
+
+@pytest.mark.parametrize("size", [1, 4])
+def test_rows_that_go_on_alone_keep_what_is_theirs(size):
+    """The last few rows of a batch are searched by themselves."""
+    params, state = toy(41, 16, end=-4.0)
+    limits = jnp.arange(2, 34, 2)
+    rng = np.random.default_rng(0)
+    tilt = jnp.asarray(rng.normal(0, 1.0, (16, VOCAB)), jnp.float32)
+
+    def tilted(shared, state, tokens):
+        state, log_probs, weights = rnn(params, state, tokens)
+        return state, jax.nn.log_softmax(log_probs + shared[:, None]), weights
+
+    @jax.jit
+    def found(shared, state, limits, mask):
+        return beam_search(
+            tilted,
+            shared,
+            state,
+            limits,
+            beam_size=size,
+            n_best=size,
+            max_length=32,
+            coverage_penalty=gnmt_coverage(0.2),
+            mask=mask,
+        )
+
+    together = found(tilt, state, limits, real(state))
+    ends = np.sort(np.asarray(together.lengths.max(1)))
+    assert ends[12] < ends[15]  # or nothing was left behind
+    for row in range(16):
+        one = slice(row, row + 1)
+        alone = found(tilt[one], state[one], limits[one], real(state[one]))
+        same(alone, jax.tree.map(lambda x, one=one: x[one], together))

@@ -31,13 +31,13 @@ EVERY = [
 @functools.partial(quick_jit, static_argnums=1)
 def searches(params, config, source, mask):
     """A narrow beam, one of 1, greedy search, and a beam as wide as all outputs."""
-    step, state = programs.started(params, config, source, mask)
-    beam = functools.partial(beam_search, step, state)
+    model = programs.started(params, config, source, mask)
+    beam = functools.partial(beam_search, *model)
     limits, most = jnp.array(LIMITS), len(EVERY)
     return {
         "beam": beam(limits, beam_size=BEAMS, n_best=BEAMS, max_length=LENGTH),
         "one": beam(limits, beam_size=1, max_length=LENGTH),
-        "greedy": greedy_search(step, state, limits, max_length=LENGTH),
+        "greedy": greedy_search(*model, limits, max_length=LENGTH),
         "full": beam(
             jnp.array(SHORT_LIMITS), beam_size=most, n_best=most, max_length=SHORT
         ),

@@ -2,7 +2,7 @@
 
 A length penalty is a function of lengths, EOS counted, to positive divisors; larger
 ones favour longer hypotheses. A coverage penalty is a function of a hypothesis's summed
-attention weights to a number of at most 0.
+attention weights, and of which source positions are real, to a number of at most 0.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 LengthPenalty = Callable[[jax.Array], jax.Array]
-CoveragePenalty = Callable[[jax.Array], jax.Array]
+CoveragePenalty = Callable[[jax.Array, jax.Array], jax.Array]
 
 # The least attention that counts: a position that got none at all would make every
 # hypothesis impossible, and their order unknown.
@@ -37,7 +37,7 @@ def average_penalty(alpha: float | jax.Array) -> LengthPenalty:
     return lambda lengths: lengths**alpha
 
 
-def gnmt_coverage(beta: float | jax.Array, mask: jax.Array) -> CoveragePenalty:
+def gnmt_coverage(beta: float | jax.Array) -> CoveragePenalty:
     """`beta * sum_i log(min(sum_j p_ij, 1))` (Wu et al. 2016, eq. 14).
 
     p_ij is the weight of the source's position i when token j was said; j runs over all
@@ -45,17 +45,17 @@ def gnmt_coverage(beta: float | jax.Array, mask: jax.Array) -> CoveragePenalty:
 
     Args:
         beta: 0 or more; the paper's is 0.2.
-        mask: `[B, S]`, true at the source's real positions i, its EOS too.
 
     Returns:
-        `[B, K, S]`, sums of weights over j, to `[B, K]`.
+        Sums of weights over j `[B, K, S]`, and a mask `[B, S]` that is true at the
+        source's real positions i, its EOS too, to `[B, K]`.
 
     >>> coverage = jnp.array([[[2.0, 1.0, 0.0], [1.0, 0.5, 0.0]]])
-    >>> print(gnmt_coverage(1.0, jnp.array([[True, True, False]]))(coverage))
+    >>> print(gnmt_coverage(1.0)(coverage, jnp.array([[True, True, False]])))
     [[ 0. -0.6931472]]
     """
 
-    def penalty(coverage: jax.Array) -> jax.Array:
+    def penalty(coverage: jax.Array, mask: jax.Array) -> jax.Array:
         logs = jnp.log(jnp.clip(coverage, LEAST, 1.0))
         return beta * jnp.where(mask[:, None], logs, 0.0).sum(-1)
 

@@ -18,7 +18,7 @@ from seq2seq_jax.inference.options import Search
 from seq2seq_jax.inference.penalties import LENGTH_PENALTIES, gnmt_coverage
 from seq2seq_jax.inference.search import beam_search, greedy_search, sample_search
 from seq2seq_jax.nn import model
-from seq2seq_jax.types import BOS, PAD, Batch, Hypotheses, Params
+from seq2seq_jax.types import BOS, PAD, AttentionMemory, Batch, Hypotheses, Params
 
 TOKENS = 4096  # padded source tokens of a batch, at most
 HYPOTHESES = 512  # rows times beams of a batch, at most
@@ -117,7 +117,8 @@ def decode(
         limits,
         max_length=choices.max_length,
         length_penalty=penalty(numbers.alpha),
-        coverage_penalty=None if beta is None else gnmt_coverage(beta, mask),
+        coverage_penalty=None if beta is None else gnmt_coverage(beta),
+        mask=mask,
     )
     return found if choices.alignments else dataclasses.replace(found, alignments=None)
 
@@ -143,20 +144,20 @@ def search_of(
 
 def started(
     params: Params, config: ModelConfig, source: jax.Array, mask: jax.Array
-) -> tuple[Step, Any]:
-    """The model as a search's step function, and its first state."""
+) -> tuple[Step, AttentionMemory, Any]:
+    """The model as a search's step function, what its rows share, and their state."""
     memory, state = model.start(
         params, config, model.encode(params, config, source, mask)
     )
     # One memory serves all beams: [B, 1, S, C].
     memory = jax.tree.map(lambda x: x[:, None], memory)
 
-    def step(state: Any, tokens: jax.Array) -> tuple[Any, jax.Array, jax.Array]:
+    def step(memory: AttentionMemory, state: Any, tokens: jax.Array) -> tuple:
         state, logits = model.step(params, config, memory, state, tokens)
         log_probs = jax.nn.log_softmax(logits.astype(jnp.float32))
         return state, log_probs, state.attention.weights.astype(jnp.float32)
 
-    return step, state
+    return step, memory, state
 
 
 @functools.partial(jax.jit, static_argnames=("config",))

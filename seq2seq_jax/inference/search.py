@@ -2,10 +2,11 @@
 
 A step function reads the last tokens and says how probable each next token is:
 
-    step(state, tokens [B, K]) -> (state, log_probs [B, K, V], weights [B, K, S])
+    step(shared, state, tokens [B, K])
+        -> (state, log_probs [B, K, V], weights [B, K, S])
 
-`state` is any pytree of arrays `[B, K, ...]`; what does not change from hypothesis to
-hypothesis (the encoder's output) is closed over by `step` and never copied K times.
+`state` is any pytree of arrays `[B, K, ...]`; `shared`, of arrays `[B, ...]`, is what
+the hypotheses of a row have in common (the encoder's output), never copied K times.
 `weights` says where the step looked. Wrap `step` to change what may be said.
 
 **What beam search finds.** Each step keeps the K best unfinished hypotheses of a row.
@@ -34,6 +35,7 @@ of the `n_best` best scores reaches it, nothing more can enter. This is exact: t
 results depend neither on `n_best` nor on the other rows of the batch.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -62,12 +64,12 @@ from seq2seq_jax.inference.penalties import (
     no_penalty,
 )
 from seq2seq_jax.inference.topk import top_k
-from seq2seq_jax.traced import hoist
 from seq2seq_jax.types import BOS, EOS, PAD, Hypotheses
 
 
 def beam_search(
     step: Step,
+    shared: Any,
     state: Any,
     limits: jax.Array,
     *,
@@ -76,6 +78,7 @@ def beam_search(
     n_best: int = 1,
     length_penalty: LengthPenalty = no_penalty,
     coverage_penalty: CoveragePenalty | None = None,
+    mask: jax.Array | None = None,
     forbidden: tuple[int, ...] = (PAD, BOS),
     bos: int = BOS,
     eos: int = EOS,
@@ -84,14 +87,16 @@ def beam_search(
 
     Args:
         step: see the module's text; its log-probabilities must be at most 0.
+        shared: what every step reads, a pytree of `[B, ...]`.
         state: pytree of `[B, ...]`, the state before the first step.
         limits: `[B]` ints, the largest length of a row, EOS included; 0 skips the row.
         beam_size: K, the hypotheses alive at a time.
         max_length: T, the size of the results; limits above it count as T.
         n_best: N, at most K.
         length_penalty: lengths `[T]`, as floats, to positive divisors `[T]`.
-        coverage_penalty: sums of weights `[B, K, S]` to what is added to the score of
-            an ended hypothesis `[B, K]`, at most 0; None: no sums are kept.
+        coverage_penalty: what is added to the score of an ended hypothesis, see
+            `penalties`; None: no sums of weights are kept.
+        mask: `[B, S]` real source positions, which a coverage penalty needs.
         forbidden: ids that are never said.
         bos: what every hypothesis starts from.
         eos: what ends it.
@@ -106,23 +111,24 @@ def beam_search(
     if not 1 <= n_best <= beam_size:
         raise ValueError(f"n_best is {n_best}, expected 1 to beam_size ({beam_size})")
     penalties = length_penalty, coverage_penalty
+    sizes = beam_size, n_best
     rules = make_rules(
-        limits, max_length, *penalties, beam_size, n_best, forbidden, bos, eos
+        limits, shared, mask, max_length, *penalties, *sizes, forbidden, bos, eos
     )
     ahead = largest_ahead(rules.divisors, rules.limits)
-    first = first_beam(step, rules, state)
-    step = hoist(step, first.state, first.tokens)
-    return run(lambda beam: beam_step(step, rules, ahead, beam), first, rules)
+    return run(beam_step, step, rules, ahead, first_beam(step, rules, state))
 
 
 def greedy_search(
     step: Step,
+    shared: Any,
     state: Any,
     limits: jax.Array,
     *,
     max_length: int,
     length_penalty: LengthPenalty = no_penalty,
     coverage_penalty: CoveragePenalty | None = None,
+    mask: jax.Array | None = None,
     forbidden: tuple[int, ...] = (PAD, BOS),
     bos: int = BOS,
     eos: int = EOS,
@@ -133,18 +139,20 @@ def greedy_search(
     probable tokens both take the one with the lowest id.
     """
     penalties = length_penalty, coverage_penalty
-    rules = make_rules(limits, max_length, *penalties, 1, 1, forbidden, bos, eos)
-    first = first_beam(step, rules, state)
-    step = hoist(step, first.state, first.tokens)
+    rules = make_rules(
+        limits, shared, mask, max_length, *penalties, 1, 1, forbidden, bos, eos
+    )
 
-    def take_best(log_probs: jax.Array, time: jax.Array) -> jax.Array:
+    def take_best(own: Any, log_probs: jax.Array, time: jax.Array) -> jax.Array:
         return jnp.argmax(log_probs, axis=-1)
 
-    return run(lambda beam: lone_step(step, take_best, rules, beam), first, rules)
+    first = first_beam(step, rules, state)
+    return run(functools.partial(lone_step, take_best), step, rules, (), first)
 
 
 def sample_search(
     step: Step,
+    shared: Any,
     state: Any,
     limits: jax.Array,
     keys: jax.Array,
@@ -154,6 +162,7 @@ def sample_search(
     temperature: float | jax.Array = 1.0,
     length_penalty: LengthPenalty = no_penalty,
     coverage_penalty: CoveragePenalty | None = None,
+    mask: jax.Array | None = None,
     forbidden: tuple[int, ...] = (PAD, BOS),
     bos: int = BOS,
     eos: int = EOS,
@@ -161,7 +170,8 @@ def sample_search(
     """Draw each token from `softmax(log p / temperature)` over what may be said.
 
     Args:
-        step, state, limits, max_length, forbidden, bos, eos: as in `beam_search`.
+        step, shared, state, limits, max_length, mask, forbidden, bos, eos: as in
+            `beam_search`.
         keys: `[B]` typed PRNG keys. What a row draws depends on its own key alone, and
             what sample n of it draws on that key and n: neither on the other rows nor
             on how many samples there are.
@@ -174,25 +184,30 @@ def sample_search(
         the model's own, whatever the temperature.
     """
     penalties = length_penalty, coverage_penalty
+    sizes = samples, samples
     rules = make_rules(
-        limits, max_length, *penalties, samples, samples, forbidden, bos, eos
+        limits, shared, mask, max_length, *penalties, *sizes, forbidden, bos, eos
     )
-    first = first_beam(step, rules, state, samples)
-    step = hoist(step, first.state, first.tokens)
     numbers = jnp.arange(samples)
     own = jax.vmap(jax.vmap(jax.random.fold_in, (None, 0)), (0, None))(keys, numbers)
 
-    def choose(log_probs: jax.Array, time: jax.Array) -> jax.Array:
+    def choose(own: Any, log_probs: jax.Array, time: jax.Array) -> jax.Array:
         def one(key: jax.Array, log_probs: jax.Array) -> jax.Array:
             return draw(jax.random.fold_in(key, time), log_probs, temperature)
 
         return jax.vmap(jax.vmap(one))(own, log_probs)
 
-    return run(lambda beam: lone_step(step, choose, rules, beam), first, rules)
+    first = first_beam(step, rules, state, samples)
+    return run(functools.partial(lone_step, choose), step, rules, own, first)
 
 
-def beam_step(step: Step, rules: Rules, ahead: jax.Array, beam: Beam) -> Beam:
-    """One step of beam search; `ahead` as `largest_ahead` gives it."""
+def beam_step(
+    step: Callable[..., tuple], rules: Rules, ahead: jax.Array, beam: Beam
+) -> Beam:
+    """One step of beam search; `ahead` as `largest_ahead` gives it.
+
+    The step function has got what it shares here.
+    """
     size, time = rules.beam_size, beam.time
     state, log_probs, weights = step(beam.state, beam.tokens)
     coverage = covered(beam, weights)
@@ -226,16 +241,20 @@ def beam_step(step: Step, rules: Rules, ahead: jax.Array, beam: Beam) -> Beam:
 
 
 def lone_step(
-    step: Step,
-    choose: Callable[[jax.Array, jax.Array], jax.Array],
+    choose: Callable[..., jax.Array],
+    step: Callable[..., tuple],
     rules: Rules,
+    own: Any,
     beam: Beam,
 ) -> Beam:
-    """One step of hypotheses that do not compete; `choose(log_probs, time)` says on."""
+    """One step of hypotheses that do not compete.
+
+    `choose(own, log_probs, time)` says how each goes on.
+    """
     state, log_probs, weights = step(beam.state, beam.tokens)
     coverage = covered(beam, weights)
     log_probs = allowed(log_probs, rules, beam.time)
-    tokens = choose(log_probs, beam.time).astype(jnp.int32)
+    tokens = choose(own, log_probs, beam.time).astype(jnp.int32)
     said = jnp.take_along_axis(log_probs, tokens[..., None], axis=-1)[..., 0]
     totals = beam.log_probs + said
     goes_on = (beam.finished.lengths == 0) & ~beam.done[:, None]
