@@ -80,7 +80,8 @@ LARGE = [
     "tensorflow_nmt",
     "--model.hidden_size=512",
     "--model.embedding_size=128",
-    "--training.learning_rate=1e-3",
+    "--model.init_scale=0.14",
+    "--training.learning_rate=3e-3",
 ]
 ROWS |= {
     f"512 units, {score}": [*LARGE, f"{ATTENTION}{score}"]

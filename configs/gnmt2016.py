@@ -19,7 +19,7 @@ Deviations of the full size: SentencePiece BPE in place of the wordpiece model; 
 synchronous batch of 128 pairs in place of ten to twelve asynchronous replicas; the
 first states come from the encoder as in tensorflow/nmt; biases start at 0, the forget
 gate's at 1; pairs of over 100 subwords are left out; no refinement by reinforcement and
-no quantisation. Of `small`: three layers, and Adam throughout.
+no quantisation. Of `small`: three layers, and Adam, clipped at 1, throughout.
 """
 
 from seq2seq_jax.config import Config, DataConfig, ModelConfig, TrainingConfig
@@ -81,7 +81,10 @@ def full() -> Config:
 
 
 def small() -> Config:
-    """Three layers of 128 for some ten thousands of short pairs."""
+    """Three layers of 128 for some ten thousands of short pairs.
+
+    First weights are wider: layers of 128 units begin to learn sooner with them.
+    """
     return Config(
         data=DataConfig(vocab_size=4000, lowercase=True, max_length=60, buckets=3),
         model=ModelConfig(
@@ -99,7 +102,7 @@ def small() -> Config:
             decoder="gnmt_paper",
             dropout=0.2,
             init="uniform",
-            init_scale=0.1,
+            init_scale=0.28,
         ),
         training=TrainingConfig(
             steps=1500,
@@ -107,6 +110,7 @@ def small() -> Config:
             learning_rate=1e-2,
             schedule="cosine",
             warmup_steps=100,
+            clip_norm=1.0,
             eval_every=500,
             metric="bleu",
         ),

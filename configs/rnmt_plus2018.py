@@ -15,7 +15,7 @@ Deviations of the full size: SentencePiece BPE in place of the wordpiece model; 
 penalty; dropout falls on the layers' inputs and on the readout, not on the attention's
 weights; the gradient is clipped at 5, pairs of over 100 subwords are left out; the
 first states come from the encoder. The 4,096 pairs of a batch are taken for 32 replicas
-of 128 each, which the schedule counts. Of `small`: two and three layers.
+of 128 each, which the schedule counts. Of `small`: two and three layers, clipped at 1.
 """
 
 from seq2seq_jax.config import Config, DataConfig, ModelConfig, TrainingConfig
@@ -103,6 +103,7 @@ def small() -> Config:
             learning_rate=1e-2,
             schedule="cosine",
             warmup_steps=100,
+            clip_norm=1.0,
             eval_every=500,
             metric="bleu",
         ),
