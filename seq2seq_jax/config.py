@@ -94,7 +94,7 @@ class ModelConfig:
 
     cell: str = "lstm"
     """rnn, lstm, layer_norm_lstm, rnmt_lstm, gru (reset after), gru_reset_before (z
-    keeps), gru_bahdanau (z updates), min_gru, min_lstm"""
+    keeps), gru_bahdanau (z updates), nas, min_gru, min_lstm"""
     hidden_size: int = 256
     """units of each layer; of each direction in a bidirectional encoder"""
     decoder_hidden_size: int | None = None

@@ -92,6 +92,31 @@ def rnmt_lstm(params, carry, x):
     return c, c * sigmoid(o)
 
 
+def nas(params, carry, x):
+    """Zoph & Le 2017 as TensorFlow wires it, layer by layer."""
+    c, h = carry
+    i = np.split(x @ params["input"], 8)
+    s = np.split(h @ params["recurrent"], 8)
+    first = [
+        sigmoid(i[0] + s[0]),
+        np.maximum(i[1] + s[1], 0.0),
+        sigmoid(i[2] + s[2]),
+        np.maximum(i[3] * s[3], 0.0),
+        np.tanh(i[4] + s[4]),
+        sigmoid(i[5] + s[5]),
+        np.tanh(i[6] + s[6]),
+        sigmoid(i[7] + s[7]),
+    ]
+    second = [
+        np.tanh(first[0] * first[1]),
+        np.tanh(first[2] + first[3]),
+        np.tanh(first[4] * first[5]),
+        sigmoid(first[6] + first[7]),
+    ]
+    c = np.tanh(second[0] + c) * second[1]
+    return c, np.tanh(c * np.tanh(second[2] + second[3]))
+
+
 def min_gru(params, carry, x):
     """z = sigma(W_z x); h' = (1 - z) h + z (W x)."""
     (h,) = carry
@@ -115,9 +140,10 @@ CELLS = {
     "gru_bahdanau": gru_bahdanau,
     "layer_norm_lstm": layer_norm_lstm,
     "rnmt_lstm": rnmt_lstm,
+    "nas": nas,
     "min_gru": min_gru,
     "min_lstm": min_lstm,
 }
 
 # Arrays in a carry, where not 1.
-PARTS = {"lstm": 2, "layer_norm_lstm": 2, "rnmt_lstm": 2}
+PARTS = {"lstm": 2, "layer_norm_lstm": 2, "rnmt_lstm": 2, "nas": 2}

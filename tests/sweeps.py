@@ -193,6 +193,7 @@ SWEEP += [
     model_config(
         "additive", "luong_no_feed", "rnmt_lstm", "zero", False, (2, 2), residual="add"
     ),
+    model_config("general", "luong", "nas", "dense", True, (1, 2)),
     model_config("additive", "luong", "min_gru", "pass", True, (1, 1)),
     model_config("general", "luong_no_feed", "min_lstm", "dense", True, (2, 2)),
     model_config(

@@ -168,6 +168,48 @@ def lstm_step(
     return (c, h), h
 
 
+def nas_init(
+    key: jax.Array, input_size: int, hidden_size: int, inits: layers.Initializers
+) -> Params:
+    """Kernels of eight parts, without bias as tensorflow/nmt has them."""
+    params = make_init(8)(key, input_size, hidden_size, inits)
+    return {name: params[name] for name in ("input", "recurrent")}
+
+
+def nas_step(
+    params: Params, carry: Carry, projected: Array, drop: Array | None = None
+) -> tuple[Carry, jax.Array]:
+    """Zoph & Le 2017, the cell found by search that tensorflow/nmt calls `nas`.
+
+    As TensorFlow's NASCell builds the paper's drawing: a, ..., h = W x_t and
+    a', ..., h' = U h_{t-1}, each cut in eight;
+
+    l = tanh(sigma(a + a') * relu(b + b'));  m = tanh(sigma(c + c') + relu(d * d'));
+    n = tanh(tanh(e + e') * sigma(f + f'));  p = sigma(tanh(g + g') + sigma(h + h'));
+    c_t = tanh(l + c_{t-1}) * m;  h_t = tanh(c_t * tanh(n + p)).
+
+    >>> zeros = {"input": jnp.zeros((1, 8)), "recurrent": jnp.zeros((1, 8))}
+    >>> x = jnp.ones(1)
+    >>> (c, _), _ = nas_step(zeros, (x, x), jnp.zeros(8))
+    >>> print(f"{c[0]:.4f}")  # tanh(1) tanh(1/2)
+    0.3519
+    """
+    c, h = carry
+    product = layers.matmul(layers.apply_mask(h, drop), params["recurrent"])
+    parts = jnp.split(projected + product, 8, axis=-1)
+    size = h.shape[-1]
+    fourth = slice(3 * size, 4 * size)
+    times = projected[..., fourth] * product[..., fourth]
+    sigma, tanh = jax.nn.sigmoid, jnp.tanh
+    new = tanh(sigma(parts[0]) * jax.nn.relu(parts[1]))
+    scale = tanh(sigma(parts[2]) + jax.nn.relu(times))
+    out = tanh(tanh(parts[4]) * sigma(parts[5]))
+    out += sigma(tanh(parts[6]) + sigma(parts[7]))
+    c = tanh(new + c) * scale
+    h = tanh(c * tanh(out))
+    return (c, h), h
+
+
 CELLS = {
     "rnn": Cell(make_init(1), one_part, project, rnn_step, 1),
     "lstm": Cell(make_init(4, forget_bias=1.0), two_parts, project, lstm_step, 2),
@@ -190,6 +232,7 @@ CELLS = {
         normed.rnmt_lstm_step,
         2,
     ),
+    "nas": Cell(nas_init, two_parts, project_without_bias, nas_step, 2),
     "min_gru": Cell(
         parallel.make_init(2),
         one_part,
