@@ -65,6 +65,7 @@ ROWS: dict[str, list[str]] = {
     "Luong 2015, local-m": ["luong2015", "--model.alignment=local_m"],
     "Luong 2015, local-p": ["luong2015", "--model.alignment=local_p"],
     "GNMT 2016": ["gnmt2016"],
+    "GNMT 2016, no residual": ["gnmt2016", "--model.residual=none"],
     "GNMT 2016, tensorflow/nmt's gnmt": ["gnmt2016", "--model.decoder=gnmt"],
     "GNMT 2016, tensorflow/nmt's gnmt_v2": ["gnmt2016", "--model.decoder=gnmt_v2"],
     "RNMT+ 2018": ["rnmt_plus2018"],

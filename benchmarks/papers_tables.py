@@ -105,6 +105,11 @@ FINDINGS = [
     between("input feeding (Luong)", LUONG, "Luong 2015, no input feeding"),
     between("content over location (Luong)", LUONG, "Luong 2015, location"),
     between("local-p over global (Luong)", "Luong 2015, local-p", LUONG),
+    between(
+        "residual connections in deep stacks (GNMT)",
+        "GNMT 2016",
+        "GNMT 2016, no residual",
+    ),
     between("additive over dot at 512 units", "512 units, additive", "512 units, dot"),
     between(
         "additive over scaled dot at 512 units (difference not clear)",

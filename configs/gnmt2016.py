@@ -96,7 +96,6 @@ def small() -> Config:
             bidirectional=True,
             bidirectional_layers=1,
             residual="add",
-            residual_from=3,
             bridge="each_direction",
             attention="additive",
             decoder="gnmt_paper",
@@ -107,7 +106,7 @@ def small() -> Config:
         training=TrainingConfig(
             steps=1500,
             batch_tokens=2048,
-            learning_rate=1e-2,
+            learning_rate=2e-2,
             schedule="cosine",
             warmup_steps=100,
             clip_norm=1.0,
