@@ -105,6 +105,9 @@ def gnmt(params, config, annotations, state, y, beside="previous"):
     read = last if beside == "previous" else context
     above, outputs = run_upper(params, config, carry, bottom[-1], read)
     new = {"carry": [bottom, *above], "context": context, "look": looked}
+    if beside == "previous":  # whose first context is 0: it looked nowhere
+        before = state["look"]["weights"]
+        new["read"] = before if "read" in state else np.zeros_like(before)
     return new, outputs[-1]
 
 

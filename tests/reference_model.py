@@ -26,7 +26,7 @@ def translate_row(params, config, source, target_in):
         if config.output_rank:
             readout = readout @ params["decoder"]["output_factor"]
         logits.append(readout @ kernel + params["head"]["bias"])
-        looked.append(state["look"]["weights"])
+        looked.append(state.get("read", state["look"]["weights"]))
     return np.array(logits), np.array(looked)
 
 

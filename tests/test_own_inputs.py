@@ -67,8 +67,8 @@ def greedy(params, config, batch, length):
     memory = jax.tree.map(lambda x: x[:, None], memory)
 
     def step(memory, state, tokens):
-        state, logits = model.step(params, config, memory, state, tokens)
-        return state, jax.nn.log_softmax(logits), state.attention.weights
+        state, logits, looked = model.step(params, config, memory, state, tokens)
+        return state, jax.nn.log_softmax(logits), looked
 
     limits = jnp.full(len(batch.source), length)
     found = greedy_search(step, memory, state, limits, max_length=length)

@@ -18,6 +18,7 @@ from seq2seq_jax.types import EOS, UNK
 
 WORDS = tokenizers.train("word", ["der Hund bellt laut the dog barks"])
 CHARACTERS = tokenizers.train("char", ["abc "])
+ATTENTION_FREE = [("none", "plain"), ("last", "bahdanau")]
 THE, DOG = WORDS.encode("the dog")
 
 
@@ -65,6 +66,23 @@ def test_neither_the_end_nor_what_was_cut_off_is_copied():
     one = said([UNK, EOS], [[0.1, 0.2, 0.7], [0, 0, 1]])  # most looks at EOS
     assert replaced(one, "ein Mops").text == "Mops"
     assert replaced(one, "ein Mops kam in die Küche").text == "Mops"
+
+
+def test_where_no_word_has_weight_unk_stays():
+    one = said([UNK, UNK, EOS], [[0, 0, 1], [0, 0.2, 0.8], [0, 0, 1]])
+    assert replaced(one, "ein Mops").text == "<unk> Mops"
+
+
+@pytest.mark.parametrize(("attention", "decoder"), ATTENTION_FREE)
+def test_a_model_that_looks_nowhere_has_nothing_to_copy_or_to_cover(attention, decoder):
+    one = predictor(dataclasses.replace(TINY, attention=attention, decoder=decoder))
+    for option in ({"replace_unk": True}, {"coverage_penalty": 0.2}):
+        with pytest.raises(InputError, match=f"model.attention is '{attention}'"):
+            one.translate(["a"], **option)
+    (line,) = one.translate(["a"])
+    assert line[0].alignment is None
+    (line,) = one.score(["a"], ["b"])
+    assert line.alignment is None
 
 
 def test_without_unk_nothing_changes():
@@ -153,7 +171,7 @@ def test_replacing_needs_no_alignment_in_the_result():
 
 
 def test_where_nothing_can_be_replaced_it_is_refused():
-    with pytest.raises(InputError, match="model has none"):
+    with pytest.raises(InputError, match="looks nowhere"):
         prone(attention="none").translate(["a"], replace_unk=True)
     bytes_ = tokenizers.train("byte", [])
     params = model.init_params(jax.random.key(0), TINY, bytes_.size, bytes_.size)

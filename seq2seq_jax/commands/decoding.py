@@ -93,10 +93,13 @@ def run_config(workdir: Path) -> Config:
 
 
 def check_attention(workdir: Path, wish: str) -> None:
-    """Refuse to show where a model without attention looks."""
-    if run_config(workdir).model.attention == "none":
+    """Refuse to show where a model looks that looks nowhere in particular."""
+    attention = run_config(workdir).model.attention
+    from seq2seq_jax.nn.scores import SCORES  # JAX
+
+    if not SCORES[attention].looks:
         raise InputError(
-            f"{wish} needs attention, but model.attention of {workdir} is 'none'"
+            f"{wish} needs attention, but model.attention of {workdir} is {attention!r}"
         )
 
 

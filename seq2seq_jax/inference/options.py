@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from seq2seq_jax.errors import InputError, choose
 from seq2seq_jax.inference.penalties import LENGTH_PENALTIES
+from seq2seq_jax.nn.scores import SCORES
 
 SEEDS = 1 << 32
 LENGTH_PENALTY = 1.0  # alpha, unless told otherwise
@@ -88,10 +89,10 @@ def check(search: Search, vocabulary: int, attention: str) -> None:
             f"coverage_penalty is {search.coverage_penalty}, expected a finite number, "
             f"0 or more"
         )
-    if search.coverage_penalty and attention == "none":
+    if search.coverage_penalty and not SCORES[attention].looks:
         raise InputError(
-            f"coverage_penalty is {search.coverage_penalty}, but the model has no "
-            f"attention (model.attention is 'none'), expected 0"
+            f"coverage_penalty is {search.coverage_penalty}, but the model looks "
+            f"nowhere in particular (model.attention is {attention!r}), expected 0"
         )
 
 

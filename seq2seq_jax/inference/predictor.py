@@ -23,6 +23,7 @@ from seq2seq_jax.inference.batching import Group
 from seq2seq_jax.inference.options import Search
 from seq2seq_jax.inference.results import Hypothesis, Score
 from seq2seq_jax.nn import model
+from seq2seq_jax.nn.scores import SCORES
 from seq2seq_jax.types import EOS, UNK, Hypotheses, Params
 
 SCORED = 2048  # of a batch whose targets are given: it has logits of all tokens
@@ -168,7 +169,7 @@ class Predictor:
             n_best,
             length_penalty,
             max_output_length,
-            alignments and self.config.attention != "none",
+            alignments and SCORES[self.config.attention].looks,
             **more,
         )
         options.check(search, self.target_tokenizer.size, self.config.attention)
@@ -287,7 +288,7 @@ class Predictor:
     ) -> Iterator[Score]:
         """Wait for a batch of `score`."""
         log_probs, weights = jax.device_get(found)
-        looks = self.config.attention != "none"
+        looks = SCORES[self.config.attention].looks
         for row, item in enumerate(items):
             yield results.score(
                 log_probs[row],

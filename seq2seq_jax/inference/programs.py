@@ -153,9 +153,9 @@ def started(
     memory = jax.tree.map(lambda x: x[:, None], memory)
 
     def step(memory: AttentionMemory, state: Any, tokens: jax.Array) -> tuple:
-        state, logits = model.step(params, config, memory, state, tokens)
+        state, logits, weights = model.step(params, config, memory, state, tokens)
         log_probs = jax.nn.log_softmax(logits.astype(jnp.float32))
-        return state, log_probs, state.attention.weights.astype(jnp.float32)
+        return state, log_probs, weights.astype(jnp.float32)
 
     return step, memory, state
 

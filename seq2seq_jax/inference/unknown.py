@@ -6,7 +6,8 @@ copied where that has no entry (Luong et al. 2015b; by attention: Jean et al. 20
 
     y_t = d(x_j*) or x_j*,    j* = argmax_j a_tj    over the words x_j of the source
 
-The end marker and padding are no words and never looked up. Tokens, log-probabilities
+The end marker and padding are no words and never looked up; where no word has any
+weight, UNK stays. Tokens, log-probabilities
 and scores stay what the model said; the text alone is another. A model of characters
 has one character copied for each that it does not know. SentencePiece and bytes spell
 unknown words in pieces that they know, so there is nothing to replace.
@@ -21,6 +22,7 @@ from seq2seq_jax.data.tokenizers import TOKENIZERS, Tokenizer
 from seq2seq_jax.errors import InputError
 from seq2seq_jax.inference.options import Search
 from seq2seq_jax.inference.results import Hypothesis
+from seq2seq_jax.nn.scores import SCORES
 from seq2seq_jax.types import EOS, UNK
 
 
@@ -59,11 +61,12 @@ def replaced(
     if UNK not in said.tokens or said.alignment is None or not cut or not glue:
         return said
     words = cut.cut(source_tokenizer.normalize(source))[: said.alignment.shape[1] - 1]
-    looks = said.alignment[:, : len(words)].argmax(axis=1)
+    looks = said.alignment[:, : len(words)]
     parts = []
-    for token, place in zip(said.tokens, looks, strict=True):
-        if token == UNK:
-            parts.append(dictionary.get(words[place], words[place]))
+    for token, weights in zip(said.tokens, looks, strict=True):
+        if token == UNK and weights.any():
+            word = words[weights.argmax()]
+            parts.append(dictionary.get(word, word))
         elif token != EOS:
             parts.append(target_tokenizer.decode([token]))
     return dataclasses.replace(said, text=glue.glue.join(parts))
@@ -77,10 +80,10 @@ def check(
     Raises:
         InputError: there is no attention, or a side's ids stand for no units of text.
     """
-    if attention == "none":
+    if not SCORES[attention].looks:
         raise InputError(
-            "unknown words can be replaced by what attention looked at only, but the "
-            "model has none (model.attention is 'none')"
+            f"unknown words can be replaced by what attention looked at only, but the "
+            f"model looks nowhere in particular (model.attention is {attention!r})"
         )
     for side, tokenizer in (("source", source_tokenizer), ("target", target_tokenizer)):
         if tokenizer.units is None:

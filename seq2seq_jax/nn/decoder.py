@@ -128,14 +128,15 @@ def step(
     state: DecoderState,
     embedded: Array,
     noise: Noise | None = None,
-) -> tuple[DecoderState, jax.Array]:
-    """One step: `embedded [..., E] -> (state, readout [..., R])`."""
+) -> tuple[DecoderState, jax.Array, Array]:
+    """One step: `embedded [..., E] -> (state, readout [..., R], weights [..., S])`."""
     entry, params = DECODERS[config.decoder], part_feed(params, config)
     projected = inputs(params, config, embedded)
-    state, features = entry.advance(
+    new, features = entry.advance(
         params, config, memory, state, projected, noise or no_noise(config)
     )
-    return state, read_out(params, config, features, embedded)
+    weights = entry.looked(state, new)
+    return new, read_out(params, config, features, embedded), weights
 
 
 def unroll(

@@ -37,6 +37,7 @@ from seq2seq_jax.nn.stack import (
     bottom_step,
     feed_share,
     look,
+    looks_now,
     scan_steps,
     unroll_upper,
     upper_steps,
@@ -45,6 +46,7 @@ from seq2seq_jax.types import Array, AttentionMemory, DecoderState, Params
 
 Features = tuple[jax.Array, Array]
 Ground = Callable[..., tuple[DecoderState, Features]]
+Looked = Callable[[DecoderState, DecoderState], Array]
 
 
 def refuse(config: ModelConfig) -> str:
@@ -115,12 +117,16 @@ def previous(
     """tensorflow/nmt `gnmt`: as `current`, but above they read the context before.
 
     h^l_t = f([h^{l-1}_t ; c_{t-1}], h^l_{t-1}). Since c_{t-1} = attend(h^1_{t-1}),
-    this is the paper's wiring but for the first step, whose context is 0 here. The
-    weights that a step reports are c_t's, which the next step reads: they stand one
-    token before those of `before`.
+    this is the paper's wiring but for the first step, whose context is 0 here.
     """
     new, (output, _) = current(params, config, memory, state, projected, noise)
     return new, (output, state.context)
+
+
+def looked_before(before: DecoderState, after: DecoderState) -> jax.Array:
+    """The weights of c_{t-1}, which `previous` reads; 0 at the first step, as it is."""
+    looked = before.attention
+    return jnp.where(looked.time[..., None] > 0, looked.weights, 0.0)
 
 
 def before(
@@ -166,12 +172,13 @@ def unroll(
     state: DecoderState,
     projected: jax.Array,
     noise: Noise,
+    looked: Looked = looks_now,
 ) -> tuple[Features, jax.Array]:
     """Only the bottom layer and its look are one scan: nothing flows back to them."""
     low = DecoderState(state.carry[:1], state.context, state.attention)
     mine = Noise(noise.inputs[:1], noise.recurrent[:1], noise.zones[:1])
     (outputs, besides), weights = scan_steps(
-        ground, params, config, memory, low, projected, mine
+        ground, params, config, memory, low, projected, mine, looked
     )
     top = unroll_upper(params, config, state.carry, outputs, noise, besides)
     return (top, besides), weights

@@ -24,7 +24,7 @@ from seq2seq_jax.nn import (
     maxout,
     sizes,
 )
-from seq2seq_jax.nn.stack import scan_steps
+from seq2seq_jax.nn.stack import looks_now, scan_steps
 from seq2seq_jax.types import (
     AttentionMemory,
     Carry,
@@ -50,6 +50,8 @@ class Decoder(NamedTuple):
         unroll: `(params, config, memory, state, projected, noise) -> (features,
             weights)` of all steps; `partial(scan_steps, advance)` serves any entry.
         memory: `(own params, config, memory) -> memory` that it attends to.
+        looked: `(state before, state after) -> [..., S]`, the weights of the context
+            that a step reads.
         refuse: `(config) -> reason` why it cannot serve a config and a way out, or "".
         settings: fields of the config that it reads and some other entries do not.
 
@@ -65,6 +67,7 @@ class Decoder(NamedTuple):
     readout: Callable[..., jax.Array]
     unroll: Callable[..., tuple[Any, jax.Array]]
     memory: Callable[..., AttentionMemory] = lambda params, config, memory: memory
+    looked: decoder_gnmt.Looked = looks_now
     refuse: Callable[[ModelConfig], str] = lambda config: ""
     settings: tuple[str, ...] = ()
 
@@ -120,7 +123,9 @@ def bahdanau(advance: Callable[..., tuple[DecoderState, Any]]) -> Decoder:
     )
 
 
-def gnmt(ground: decoder_gnmt.Ground) -> Decoder:
+def gnmt(
+    ground: decoder_gnmt.Ground, looked: decoder_gnmt.Looked = looks_now
+) -> Decoder:
     """An entry that differs in when the bottom layer looks and who reads it when."""
     return Decoder(
         init=no_init,
@@ -129,7 +134,8 @@ def gnmt(ground: decoder_gnmt.Ground) -> Decoder:
         start=zero_context(sizes.context_size),
         advance=partial(decoder_gnmt.advance, ground),
         readout=decoder_gnmt.readout,
-        unroll=partial(decoder_gnmt.unroll, ground),
+        unroll=partial(decoder_gnmt.unroll, ground, looked=looked),
+        looked=looked,
         refuse=decoder_gnmt.refuse,
     )
 
@@ -160,7 +166,7 @@ DECODERS = {
         refuse=decoder_cho.refuse,
         settings=("readout_size",),
     ),
-    "gnmt": gnmt(decoder_gnmt.previous),
+    "gnmt": gnmt(decoder_gnmt.previous, decoder_gnmt.looked_before),
     "gnmt_v2": gnmt(decoder_gnmt.current),
     "gnmt_paper": gnmt(decoder_gnmt.before),
     "rnmt": gnmt(decoder_gnmt.current)._replace(

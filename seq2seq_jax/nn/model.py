@@ -79,15 +79,17 @@ def step(
     memory: AttentionMemory,
     state: DecoderState,
     tokens: Array,
-) -> tuple[DecoderState, jax.Array]:
-    """One decoding step from the tokens just said: `(state, logits [..., V])`.
+) -> tuple[DecoderState, jax.Array, Array]:
+    """One step from the tokens just said: `(state, logits [..., V], weights [..., S])`.
 
     Any leading dimensions; a memory `[B, 1, S, C]` serves states `[B, K, H]`.
     """
     embedded = FRONTEND.apply(params["target"], tokens)
     params = layers.cast_kernels(params, config.dtype)
-    state, readout = decoder.step(params["decoder"], config, memory, state, embedded)
-    return state, logits(params, config, readout)
+    state, readout, weights = decoder.step(
+        params["decoder"], config, memory, state, embedded
+    )
+    return state, logits(params, config, readout), weights
 
 
 def logits(params: Params, config: ModelConfig, readout: Array) -> jax.Array:
@@ -166,7 +168,7 @@ def own_inputs(
         (first, last), inputs, zones = here
         embedded = layers.apply_mask(FRONTEND.apply(params["target"], tokens), first)
         noisy = Noise(inputs, noise.recurrent, zones)
-        state, readout = decoder.step(
+        state, readout, _ = decoder.step(
             cast["decoder"], config, memory, state, embedded, noisy
         )
         return state, logits(cast, config, layers.apply_mask(readout, last))

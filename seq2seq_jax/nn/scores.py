@@ -41,6 +41,8 @@ class Score(NamedTuple):
         same_size: whether the query must be as wide as an annotation.
         refuse: `(config) -> reason` why it cannot serve a config and a way out, or "".
         settings: fields of the config that it reads and some other entries do not.
+        looks: whether its weights tell where a step looks; if not, they are the same at
+            every step.
     """
 
     init: Callable[..., Params]
@@ -50,6 +52,7 @@ class Score(NamedTuple):
     same_size: bool = False
     refuse: Callable[[ModelConfig], str] = lambda config: ""
     settings: tuple[str, ...] = ()
+    looks: bool = True
 
 
 def no_init(
@@ -175,9 +178,15 @@ ADDITIVE = Score(
 )
 
 SCORES = {
-    "none": Score(no_init, empty_memory, none_energies, refuse=none_refuse),
+    "none": Score(
+        no_init, empty_memory, none_energies, refuse=none_refuse, looks=False
+    ),
     "last": Score(
-        no_init, keyless_memory, position.last_energies, refuse=position.last_refuse
+        no_init,
+        keyless_memory,
+        position.last_energies,
+        refuse=position.last_refuse,
+        looks=False,
     ),
     "location": Score(
         position.location_init,

@@ -223,6 +223,11 @@ def look_all(
     return from_time_major(outputs)
 
 
+def looks_now(before: DecoderState, after: DecoderState) -> Array:
+    """The weights of the context that a step reads, where that is its own look's."""
+    return after.attention.weights
+
+
 def scan_steps(
     advance: Callable[..., tuple[DecoderState, Any]],
     params: Params,
@@ -231,14 +236,15 @@ def scan_steps(
     state: DecoderState,
     projected: jax.Array,
     noise: Noise,
+    looked: Callable[[DecoderState, DecoderState], Array] = looks_now,
 ) -> tuple[Any, jax.Array]:
     """Features and attention weights of all steps: one scan over an `advance`."""
 
-    def body(state: DecoderState, xs: Any) -> tuple[DecoderState, Any]:
+    def body(before: DecoderState, xs: Any) -> tuple[DecoderState, Any]:
         projected, dropped, zones = xs
         here = Noise(dropped, noise.recurrent, zones)
-        state, features = advance(params, config, memory, state, projected, here)
-        return state, (features, state.attention.weights)
+        state, features = advance(params, config, memory, before, projected, here)
+        return state, (features, looked(before, state))
 
     xs = to_time_major((projected, noise.inputs, noise.zones))
     _, outputs = scan_of(config)(body, state, xs)

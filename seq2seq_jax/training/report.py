@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seq2seq_jax.nn.scores import SCORES
 from seq2seq_jax.training import parallel, workdirs
 from seq2seq_jax.training.evaluate import TITLES
 from seq2seq_jax.types import Params
@@ -91,8 +92,8 @@ def measure_best(run: "Run", like: Params, step: int) -> Report:
 
 def draw_alignment(run: "Run", hypotheses: list[Any]) -> str | None:
     """A heat map of the longest of some hypotheses that a person can read."""
-    if run.config.model.attention == "none":
-        return None  # nowhere to look
+    if not SCORES[run.config.model.attention].looks:
+        return None
     from seq2seq_jax.plots import heatmap  # matplotlib
 
     def longest(hypothesis: Any) -> tuple[bool, int]:
