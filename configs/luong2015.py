@@ -13,11 +13,14 @@ translation. Its other models by flags: `--model.alignment global|local_m`,
 BLEU (newstest2014, before the replacement) was not tried: DIR must hold WMT14 as
 prepared by TFDS. `small` is compared in docs/papers.md.
 
-Deviations of the full size: the cells have biases, the forget gate's starting at 1;
-there is no clipping of single states and of their gradients as in the authors' code;
-embeddings count in the gradient's norm; vocabulary sizes count the special tokens. The
-paper's search has no length penalty: `--length-penalty 0`. Of `small`: SentencePiece,
-two layers, global attention, and Adam, clipped at 1, in place of SGD.
+Deviations of the full size: the cells and the output layer have biases, which start at
+0, the forget gate's at 1; attention sees the source's end marker, which in the authors'
+code it does not; there is no clipping of single states and of their gradients as in
+that code; embeddings count in the gradient's norm; vocabulary sizes count the special
+tokens. The paper's search has no length penalty, nor have evaluations here: `translate
+--length-penalty 0`. Of `small`: lower-cased SentencePiece, two layers, global
+attention, wider first weights; a loss per token, smoothed by 0.1; Adam, clipped at 1,
+with warm-up and a cosine, in place of SGD; greedy evaluations.
 """
 
 from seq2seq_jax.config import Config, DataConfig, ModelConfig, TrainingConfig
@@ -74,6 +77,7 @@ def full() -> Config:
             eval_every=5000,
             metric="bleu",
             eval_beam_size=12,
+            eval_length_penalty=0.0,
         ),
     )
 

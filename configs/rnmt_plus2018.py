@@ -15,7 +15,9 @@ Deviations of the full size: SentencePiece BPE in place of the wordpiece model; 
 penalty; dropout falls on the layers' inputs and on the readout, not on the attention's
 weights; the gradient is clipped at 5, pairs of over 100 subwords are left out; the
 first states come from the encoder. The 4,096 pairs of a batch are taken for 32 replicas
-of 128 each, which the schedule counts. Of `small`: two and three layers, clipped at 1.
+of 128 each, which the schedule counts. Of `small`: lower-cased SentencePiece, two and
+three layers, residual connections from the second on, dropout on their inputs alone,
+the initial values of ours; gradients clipped at 1, a cosine in place of the schedule.
 """
 
 from seq2seq_jax.config import Config, DataConfig, ModelConfig, TrainingConfig

@@ -11,12 +11,14 @@ state alone: no attention. Full size (section 3.4): 384M parameters, of which 64
 recurrent. The paper's 34.8 BLEU (newstest2014, five models, beam 12) was not tried: DIR
 must hold WMT14 as prepared by TFDS. `small` is compared in docs/papers.md.
 
-Deviations of the full size: the LSTM has no peepholes and biases in its gates, the
-forget gate's starting at 1, and the output layer has a bias; the paper's 12M "selected"
-sentences are not published, so all of WMT14 is read; pairs of over 100 words are left
-out; vocabulary sizes count the special tokens. The paper's search has no length
-penalty: `--length-penalty 0`. Of `small`: SentencePiece, two layers, dropout, and Adam,
-clipped at 1, in place of SGD.
+Deviations of the full size: the LSTM has no peepholes and biases in its gates, which
+start at 0, the forget gate's at 1, and the output layer has a bias; the paper's 12M
+"selected" sentences are not published, so all of WMT14 is read; pairs of over 100 words
+are left out; vocabulary sizes count the special tokens. The paper's search has no
+length penalty, nor have evaluations here: `translate --length-penalty 0`. Of `small`:
+lower-cased SentencePiece, two layers, dropout, wider first weights; a loss per token,
+smoothed by 0.1; Adam, clipped at 1, with warm-up and a cosine, in place of SGD; greedy
+evaluations.
 """
 
 from seq2seq_jax.config import Config, DataConfig, ModelConfig, TrainingConfig
@@ -71,6 +73,7 @@ def full() -> Config:
             eval_every=5000,
             metric="bleu",
             eval_beam_size=12,
+            eval_length_penalty=0.0,
         ),
     )
 

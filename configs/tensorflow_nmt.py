@@ -13,8 +13,10 @@ Vietnamese, tst2012, greedy) was not tried: the files are the user's. `small` is
 compared in docs/papers.md.
 
 Deviations: the source ends with an end marker; the output layer has a bias; buckets are
-chosen from the data; vocabulary sizes count the special tokens. Of `small`:
-SentencePiece, one layer of 128 a direction, and Adam, clipped at 1, in place of SGD.
+chosen from the data; vocabulary sizes count the special tokens; the wmt16 variants cut
+words by SentencePiece in place of BPE. Of `small`: lower-cased SentencePiece, one layer
+of 128 a direction, wider first weights; a loss per token, smoothed by 0.1; Adam,
+clipped at 1, with warm-up and a cosine, in place of SGD.
 """
 
 from seq2seq_jax.config import Config, DataConfig, ModelConfig, TrainingConfig

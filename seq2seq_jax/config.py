@@ -249,6 +249,10 @@ class TrainingConfig:
     """development examples decoded at an evaluation for the metrics and samples"""
     eval_beam_size: int = 1
     """beam of that decoding and of the report at the end"""
+    eval_length_penalty: float = 1.0
+    """its length penalty alpha (GNMT's); 0: none"""
+    eval_coverage_penalty: float = 0.0
+    """its coverage penalty beta (GNMT's)"""
     save_every: int | None = None
     """updates between checkpoints; None: at each evaluation"""
     keep_last: int = 2

@@ -1,5 +1,7 @@
 """Which values a config's fields may take, whatever the other tables say."""
 
+import math
+
 from seq2seq_jax.config import Config, flatten
 from seq2seq_jax.errors import InputError
 
@@ -23,7 +25,8 @@ NOT_NEGATIVE = (
     "data.source_column data.target_column training.warmup_steps "
     "training.decay_start training.final_learning_rate training.weight_decay "
     "training.keep_best training.sampled_softmax "
-    "training.scheduled_sampling training.scheduled_sampling_steps training.seed"
+    "training.scheduled_sampling training.scheduled_sampling_steps training.seed "
+    "training.eval_length_penalty training.eval_coverage_penalty"
 ).split()
 SHARES = (
     "model.dropout model.output_dropout model.recurrent_dropout model.zoneout "
@@ -41,6 +44,8 @@ def validate(config: Config) -> None:
     for name, value in flatten(config):
         if value is None or isinstance(value, str):
             continue
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"{name} is {value}, expected a finite number")
         if name in POSITIVE and not value > 0:
             raise InputError(f"{name} is {value}, expected a number above 0")
         if name in NOT_NEGATIVE and not value >= 0:

@@ -19,12 +19,12 @@ def none(params, config, query, annotations, state):
 
 
 def dot(params, config, query, annotations, state):
-    """Luong 2015, eq. 8, dot."""
+    """Luong 2015, section 3.1, dot."""
     return np.array([query @ a for a in annotations])
 
 
 def general(params, config, query, annotations, state):
-    """Luong 2015, eq. 8, general."""
+    """Luong 2015, section 3.1, general."""
     return np.array([query @ (a @ params["kernel"]) for a in annotations])
 
 
@@ -74,7 +74,7 @@ def location(params, config, query, annotations, state):
 
 
 def last(params, config, query, annotations, state):
-    """Bahdanau 2014, section 5.1, RNNencdec: c_i = h_T."""
+    """Bahdanau 2014, section 4.2, RNNencdec: c_i = h_T."""
     energies = np.full(len(annotations), -1e30)
     energies[-1] = 0
     return energies

@@ -17,6 +17,8 @@ from seq2seq_jax.training.checkpoints import Checkpoints
 from seq2seq_jax.training.progress import Progress, decayed, evaluated, finished
 from seq2seq_jax.training.reporting import Reporter, trim
 
+SEARCH = {"beam_size": 2, "length_penalty": 0.2, "coverage_penalty": 0.3}
+
 
 def test_a_run_leaves_all_that_is_needed_and_shows_results(whole):
     config, workdir, report, lines = whole
@@ -62,6 +64,19 @@ def test_the_workdir_is_all_that_inference_needs_wherever_it_is(whole, tmp_path)
     texts = [sample["source"] for sample in whole[2].samples]
     said = [best.text for best, *_ in predictor.translate(texts, beam_size=1)]
     assert said == [sample["hypothesis"] for sample in whole[2].samples]
+
+
+def test_evaluations_search_as_they_are_told(tiny, tmp_path, monkeypatch):
+    asked, translate = [], Predictor.translate
+
+    def spy(self, texts, **options):
+        asked.append({name: options[name] for name in SEARCH})
+        return translate(self, texts, **options)
+
+    monkeypatch.setattr(Predictor, "translate", spy)
+    told = {f"eval_{name}": value for name, value in SEARCH.items()}
+    train(tiny(steps=2, eval_every=2, **told), tmp_path / "run")
+    assert asked and all(options == SEARCH for options in asked)
 
 
 def test_patience_stops_and_says_why_and_more_patience_goes_on(tiny, tmp_path):

@@ -34,7 +34,8 @@ SUTSKEVER = """
     target_vocab_size 80000, batch_size 128, normalize sentences, clip_norm 5.0,
     label_smoothing 0.0, optimizer sgd, momentum 0.0, learning_rate 0.7, warmup_steps 0,
     schedule halving, decay_unit epochs, decay_start 5, decay_every 0.5,
-    decay_factor 0.5, epochs 7.5, eval_beam_size 12
+    decay_factor 0.5, epochs 7.5, eval_beam_size 12, eval_length_penalty 0.0,
+    eval_coverage_penalty 0.0, bridge pass
 """
 CHO = """
     cell gru_reset_before, encoder_layers 1, decoder_layers 1, hidden_size 1000,
@@ -51,7 +52,8 @@ BAHDANAU = """
     init_scale None, vocab_size 30000, target_vocab_size None, max_length 51,
     batch_size 80, normalize sentences, clip_norm 1.0, label_smoothing 0.0,
     optimizer adadelta, rho 0.95, epsilon None, learning_rate 1.0, warmup_steps 0,
-    schedule constant, steps 667000
+    schedule constant, steps 667000, bridge backward, eval_beam_size 12,
+    eval_length_penalty 0.0
 """
 RNNENCDEC = ", bidirectional False, attention last, attention_size None"
 LUONG = """
@@ -62,7 +64,7 @@ LUONG = """
     max_length 51, batch_size 128, normalize sentences, clip_norm 5.0,
     label_smoothing 0.0, optimizer sgd, momentum 0.0, learning_rate 1.0, warmup_steps 0,
     schedule halving, decay_unit epochs, decay_start 8, decay_every 1, decay_factor 0.5,
-    epochs 12, eval_beam_size 12
+    epochs 12, eval_beam_size 12, eval_length_penalty 0.0, bridge pass
 """
 GNMT = """
     cell lstm, encoder_layers 8, decoder_layers 8, hidden_size 1024, bidirectional True,
@@ -71,7 +73,8 @@ GNMT = """
     vocab_size 32000, batch_size 128, clip_norm 5.0, label_smoothing 0.0,
     optimizer adam, learning_rate 0.0002, warmup_steps 0, sgd_from 60000,
     sgd_learning_rate 0.5, schedule halving, decay_unit steps, decay_start 1200000,
-    decay_every 200000, decay_factor 0.5, steps 2000000
+    decay_every 200000, decay_factor 0.5, steps 2000000, embedding_size 1024,
+    bridge each_direction, eval_length_penalty 0.2, eval_coverage_penalty 0.2
 """
 RNMT = """
     cell rnmt_lstm, encoder_layers 6, decoder_layers 8, hidden_size 1024,
@@ -80,7 +83,8 @@ RNMT = """
     init uniform, init_scale 0.04, shared_vocab True, vocab_size 32000, batch_size 4096,
     label_smoothing 0.1, optimizer adam, beta1 0.9, beta2 0.999, epsilon 1e-06,
     learning_rate 0.0001, warmup_steps 500, schedule rnmt, decay_start 600000,
-    decay_every 600000
+    decay_every 600000, embedding_size 1024, replicas 32,
+    bridge each_direction
 """
 # Half as many layers as tensorflow/nmt's where both directions of an encoder are two.
 NMT = """

@@ -69,6 +69,17 @@ def test_a_beam_wider_than_the_vocabulary_is_refused():
         checks.check_vocabulary(config, 8)
 
 
+def test_the_searches_of_evaluations_are_checked_beforehand():
+    assert "expected 0 or more" in refusal(eval_length_penalty=-0.1)
+    assert "expected a finite number" in refusal(eval_length_penalty=float("inf"))
+    assert "expected a finite number" in refusal(learning_rate=float("nan"))
+    config = replace(GOOD, training=TrainingConfig(eval_coverage_penalty=0.2))
+    checks.check(config)
+    blind = replace(GOOD.model, attention="none", decoder="plain")
+    with pytest.raises(InputError, match="but the model looks nowhere"):
+        checks.check(replace(config, model=blind))
+
+
 def accepted(**training):
     checks.check(replace(GOOD, training=TrainingConfig(**training)))
 

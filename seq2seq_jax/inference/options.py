@@ -89,10 +89,15 @@ def check(search: Search, vocabulary: int, attention: str) -> None:
             f"coverage_penalty is {search.coverage_penalty}, expected a finite number, "
             f"0 or more"
         )
-    if search.coverage_penalty and not SCORES[attention].looks:
+    check_coverage("coverage_penalty", search.coverage_penalty, attention)
+
+
+def check_coverage(name: str, penalty: float, attention: str) -> None:
+    """Refuse a coverage penalty for a model that looks nowhere in particular."""
+    if penalty and not SCORES[attention].looks:
         raise InputError(
-            f"coverage_penalty is {search.coverage_penalty}, but the model looks "
-            f"nowhere in particular (model.attention is {attention!r}), expected 0"
+            f"{name} is {penalty}, but the model looks nowhere in particular "
+            f"(model.attention is {attention!r}), expected 0"
         )
 
 

@@ -77,9 +77,9 @@ def local_m_weights(
 ) -> jax.Array:
     """Luong 2015, section 3.2, local-m: p_t = t, a softmax over [p_t - D, p_t + D].
 
-    t counts target steps from 0 and stops at the last real position, the end marker's,
-    so that the window is never empty (the authors' code stops there, too); D is
-    `config.window`.
+    t counts target steps from 0 and stops at the last real position, so that the window
+    is never empty: the end marker's, which the authors' code does not have among its
+    annotations; it stops at the last word. D is `config.window`.
 
     >>> real, e, q = jnp.ones(5, bool), jnp.zeros(5), jnp.zeros(1)
     >>> state = AttentionState(jnp.zeros(5), jnp.zeros(5), jnp.asarray(9.0))

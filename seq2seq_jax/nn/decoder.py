@@ -33,7 +33,7 @@ def read_out(
     """The entry's readout `[..., R]` of any number of steps.
 
     With `output_rank` the output layer is a product of two matrices (Cho et al. 2014,
-    A.2.1), of which the first one is applied here.
+    section 4.1.1), of which the first one is applied here.
     """
     entry = DECODERS[config.decoder]
     readout = entry.readout(params["own"], config, features, embedded)

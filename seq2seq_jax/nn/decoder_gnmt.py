@@ -204,7 +204,7 @@ def rnmt_readout_size(config: ModelConfig) -> int:
 def rnmt_readout(
     params: Params, config: ModelConfig, features: Features, embedded: Array
 ) -> jax.Array:
-    """Chen et al. 2018 (RNMT+), section 3.2: [h^L_t ; c_t], the context predicts too.
+    """Chen et al. 2018 (RNMT+), section 4.1: [h^L_t ; c_t], the context predicts too.
 
     >>> features = jnp.ones(1), jnp.full(1, 2.0)
     >>> rnmt_readout({}, ModelConfig(), features, jnp.zeros(1)).tolist()

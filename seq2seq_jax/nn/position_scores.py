@@ -15,7 +15,7 @@ def last_energies(
     """All weight on the last real position: c_i = h_T at every step.
 
     With an encoder that reads in one direction h_T has read everything, and Bahdanau's
-    decoder becomes RNNencdec, his model without attention (Bahdanau 2014, section 5.1:
+    decoder becomes RNNencdec, his model without attention (Bahdanau 2014, section 4.2:
     Cho 2014 with one fixed c). Of two directions the backward half of h_T has read the
     last item alone.
 

@@ -93,7 +93,7 @@ def none_refuse(config: ModelConfig) -> str:
 def dot_energies(
     params: Params, query: Array, memory: AttentionMemory, state: AttentionState
 ) -> jax.Array:
-    """Luong 2015, eq. 8, dot: e_s = h_t . hbar_s.
+    """Luong 2015, section 3.1, dot: e_s = h_t . hbar_s.
 
     >>> memory = AttentionMemory(jnp.eye(2), jnp.eye(2), jnp.ones(2, bool))
     >>> state = AttentionState(jnp.zeros(2), jnp.zeros(2), jnp.zeros(()))
@@ -131,7 +131,7 @@ def general_init(
 def general_energies(
     params: Params, query: Array, memory: AttentionMemory, state: AttentionState
 ) -> jax.Array:
-    """Luong 2015, eq. 8, general: e_s = h_t . W_a hbar_s, with W_a hbar_s as the keys.
+    """Luong 2015, section 3.1, general: e_s = h_t . W_a hbar_s, with W_a hbar_s as the keys.
 
     >>> two = jnp.array([[2.0]])
     >>> memory = AttentionMemory(two, two, jnp.ones(1, bool))

@@ -5,6 +5,7 @@ from seq2seq_jax.config import Config
 from seq2seq_jax.data import pipeline
 from seq2seq_jax.errors import InputError, choose
 from seq2seq_jax.evaluation.metrics import METRICS
+from seq2seq_jax.inference.options import check_coverage
 from seq2seq_jax.nn import checks as model_checks
 from seq2seq_jax.nn import model
 from seq2seq_jax.training import embeddings, optimizer
@@ -33,6 +34,8 @@ def check(config: Config) -> None:
             f"training.scheduled_sampling is {training.scheduled_sampling}, expected a "
             f"probability, at most 1"
         )
+    penalty = training.eval_coverage_penalty
+    check_coverage("training.eval_coverage_penalty", penalty, config.model.attention)
     check_rates(config)
     unread.check("training", training, READERS)
 

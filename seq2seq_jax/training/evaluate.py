@@ -126,9 +126,12 @@ class Evaluator:
             max_length=self._config.data.max_length,
             length_ratio=self._length_ratio,
         )
+        training = self._config.training
         return predictor.translate(
             sources,
-            beam_size=self._config.training.eval_beam_size,
+            beam_size=training.eval_beam_size,
+            length_penalty=training.eval_length_penalty,
+            coverage_penalty=training.eval_coverage_penalty,
             alignments=alignments,
         )
 

@@ -28,6 +28,8 @@ RESUMABLE = (
     "training.patience",
     "training.eval_examples",
     "training.eval_beam_size",
+    "training.eval_length_penalty",
+    "training.eval_coverage_penalty",
     "training.save_every",
     "training.keep_last",
     "training.keep_best",
