@@ -138,7 +138,7 @@ class ModelConfig:
     decoder: str = "luong"
     """luong, bahdanau, gnmt_paper, plain (no attention) ...: the table DECODERS"""
     input_feeding: bool = True
-    """luong, luong_linear: the last attentional vector is fed to the next step"""
+    """luong, luong_linear, luong_fed: the attentional vector is fed to the next step"""
     readout_size: int | None = None
     """units of a maxout readout (bahdanau, cho); None: embedding_size"""
     output_rank: int | None = None

@@ -34,6 +34,15 @@ def luong_linear(params, config, annotations, state, y):
     return luong(params, config, annotations, state, y, squash=lambda x: x)
 
 
+def luong_fed(params, config, annotations, state, y):
+    """h_t is read out; it read what was looked at in the step before."""
+    before = state["look"]["weights"]
+    _, outputs = run_stack(params, config, state["carry"], np.r_[y, state["context"]])
+    new, _ = luong_linear(params, config, annotations, state, y)
+    new["read"] = before if "read" in state else np.zeros_like(before)
+    return new, outputs[-1]
+
+
 def bahdanau(params, config, annotations, state, y):
     """e_ij from s_{i-1} -> c_i -> s_i -> maxout readout over neighbouring pairs."""
     query = state["carry"][-1][-1]
@@ -155,6 +164,7 @@ DECODERS = {
     "plain": (plain, first_state),
     "luong": (luong, first_state),
     "luong_linear": (luong_linear, first_state),
+    "luong_fed": (luong_fed, first_state),
     "bahdanau": (bahdanau, first_state),
     "bahdanau_appendix": (bahdanau_appendix, first_state),
     "cho": (cho, cho_first),

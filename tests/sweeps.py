@@ -161,6 +161,7 @@ OTHER_DECODERS = [
 ]
 OTHER_DECODERS += [
     model_config("none", "plain", "lstm", "pass", False, (2, 2), residual="add"),
+    model_config("scaled_general", "luong_fed", "gru", "dense", True, (1, 2)),
     model_config(
         "additive",
         "luong_linear",

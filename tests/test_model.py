@@ -87,8 +87,8 @@ def test_what_stands_in_padding_changes_nothing(config):
     assert_close(filled["grads"], plain["grads"], 1e-6)
 
 
-def test_more_padding_changes_nothing():
-    config = SWEEP[2]
+@sweep
+def test_more_padding_changes_nothing(config):
     params = params_of(config)
     short, long = make_batch(), make_batch(source_width=8, target_width=7, fill=9)
     plain, wide = (everything(params, config, b) for b in (short, long))

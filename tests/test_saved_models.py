@@ -69,9 +69,14 @@ def test_a_predictor_reads_the_very_parameters_that_were_saved(config, tmp_path)
 TRAINED = {
     "adam": SWEEP[11],
     "adadelta": next(c for c in SWEEP if c.decoder == "cho"),
+    "adamw": next(c for c in SWEEP if c.decoder == "gnmt"),
     "adagrad": next(c for c in SWEEP if c.decoder == "rnmt"),
     "sgd": next(c for c in SWEEP if c.attention == "location_sensitive"),
 }
+
+
+def test_every_optimizer_is_tried():
+    assert set(TRAINED) == set(optimizer.OPTIMIZERS)
 
 
 @pytest.mark.parametrize("kind", TRAINED)

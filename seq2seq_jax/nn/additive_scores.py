@@ -51,8 +51,8 @@ def additive_energies(
 ) -> jax.Array:
     """Bahdanau 2014, A.1.2: e_j = v_a . tanh(W_a s_{i-1} + U_a h_j); keys: U_a h_j.
 
-    Luong 2015, section 3.1, concat, v_a . tanh(W_a [h_t ; hbar_s]), is the same function with
-    its one matrix written as two: [W_a ; U_a].
+    Luong 2015, section 3.1, concat, v_a . tanh(W_a [h_t ; hbar_s]), is the same
+    function with its one matrix written as two: [W_a ; U_a].
 
     >>> half = jnp.array([[0.5]])
     >>> memory = AttentionMemory(half, half, jnp.ones(1, bool))

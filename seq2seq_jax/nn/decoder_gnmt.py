@@ -33,6 +33,7 @@ import jax.numpy as jnp
 from seq2seq_jax.config import ModelConfig
 from seq2seq_jax.nn import layers, sizes
 from seq2seq_jax.nn.stack import (
+    Looked,
     Noise,
     bottom_step,
     feed_share,
@@ -46,7 +47,6 @@ from seq2seq_jax.types import Array, AttentionMemory, DecoderState, Params
 
 Features = tuple[jax.Array, Array]
 Ground = Callable[..., tuple[DecoderState, Features]]
-Looked = Callable[[DecoderState, DecoderState], Array]
 
 
 def refuse(config: ModelConfig) -> str:
@@ -121,12 +121,6 @@ def previous(
     """
     new, (output, _) = current(params, config, memory, state, projected, noise)
     return new, (output, state.context)
-
-
-def looked_before(before: DecoderState, after: DecoderState) -> jax.Array:
-    """The weights of c_{t-1}, which `previous` reads; 0 at the first step, as it is."""
-    looked = before.attention
-    return jnp.where(looked.time[..., None] > 0, looked.weights, 0.0)
 
 
 def before(

@@ -1,11 +1,12 @@
 """Luong's decoder: attends with the new state, h_t -> a_t -> c_t -> h~_t.
 
-Its two entries differ in the attentional vector h~_t: the paper's has a tanh, that of
-tensorflow/nmt has none.
+Its entries differ in the attentional vector h~_t, which has a tanh in the paper and
+none in tensorflow/nmt, and in whether that is read out.
 """
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -93,7 +94,7 @@ def linear(params: Params, share: jax.Array, output: Array) -> jax.Array:
     return share + layers.matmul(output, params["kernel"][-output.shape[-1] :])
 
 
-def advance(
+def attended(
     vector: Vector,
     params: Params,
     config: ModelConfig,
@@ -105,6 +106,7 @@ def advance(
     """Luong 2015, section 3: h_t -> a_t -> c_t -> h~_t.
 
     x_t = [emb(y_{t-1}) ; h~_{t-1}] with input feeding (section 3.3), h~_{-1} = 0.
+    Gives the new state, whose context is h~_t, and the top layer's output h_t.
     """
     if config.input_feeding:
         feed = layers.apply_mask(state.context, noise.inputs[0])
@@ -112,8 +114,36 @@ def advance(
     carry, output = run_layers(params, config, state.carry, projected, noise)
     looked, context = look(params, config, memory, output, state.attention)
     own = params["own"]
-    attended = vector(own, share(own, config, context), output)
-    return DecoderState(carry, attended, looked), attended
+    fed = vector(own, share(own, config, context), output)
+    return DecoderState(carry, fed, looked), output
+
+
+def advance(vector: Vector, *arguments: Any) -> tuple[DecoderState, Array]:
+    """A step of which h~_t is read out; arguments as those of `attended`."""
+    state, _ = attended(vector, *arguments)
+    return state, state.context
+
+
+def fed_advance(*arguments: Any) -> tuple[DecoderState, jax.Array]:
+    """tensorflow/nmt without `output_attention`: h_t is read out, h~_t is only fed.
+
+    So a step's output reads the context of the step before, through its input.
+    """
+    return attended(linear, *arguments)
+
+
+def fed_refuse(config: ModelConfig) -> str:
+    """Attention reaches the output by input feeding alone.
+
+    >>> fed_refuse(ModelConfig())
+    ''
+    """
+    if config.input_feeding:
+        return ""
+    return (
+        "has no other use for attention than to feed it to the next step: set "
+        "model.input_feeding True, or model.decoder luong_linear"
+    )
 
 
 def unroll(

@@ -24,7 +24,7 @@ from seq2seq_jax.nn import (
     maxout,
     sizes,
 )
-from seq2seq_jax.nn.stack import looks_now, scan_steps
+from seq2seq_jax.nn.stack import Looked, looked_before, looks_now, scan_steps
 from seq2seq_jax.types import (
     AttentionMemory,
     Carry,
@@ -51,7 +51,7 @@ class Decoder(NamedTuple):
             weights)` of all steps; `partial(scan_steps, advance)` serves any entry.
         memory: `(own params, config, memory) -> memory` that it attends to.
         looked: `(state before, state after) -> [..., S]`, the weights of the context
-            that a step reads.
+            that a step's output read.
         refuse: `(config) -> reason` why it cannot serve a config and a way out, or "".
         settings: fields of the config that it reads and some other entries do not.
 
@@ -67,7 +67,7 @@ class Decoder(NamedTuple):
     readout: Callable[..., jax.Array]
     unroll: Callable[..., tuple[Any, jax.Array]]
     memory: Callable[..., AttentionMemory] = lambda params, config, memory: memory
-    looked: decoder_gnmt.Looked = looks_now
+    looked: Looked = looks_now
     refuse: Callable[[ModelConfig], str] = lambda config: ""
     settings: tuple[str, ...] = ()
 
@@ -123,9 +123,7 @@ def bahdanau(advance: Callable[..., tuple[DecoderState, Any]]) -> Decoder:
     )
 
 
-def gnmt(
-    ground: decoder_gnmt.Ground, looked: decoder_gnmt.Looked = looks_now
-) -> Decoder:
+def gnmt(ground: decoder_gnmt.Ground, looked: Looked = looks_now) -> Decoder:
     """An entry that differs in when the bottom layer looks and who reads it when."""
     return Decoder(
         init=no_init,
@@ -153,6 +151,12 @@ DECODERS = {
     ),
     "luong": luong(decoder_luong.attentional),
     "luong_linear": luong(decoder_luong.linear),
+    "luong_fed": luong(decoder_luong.linear)._replace(
+        advance=decoder_luong.fed_advance,
+        unroll=partial(scan_steps, decoder_luong.fed_advance, looked=looked_before),
+        looked=looked_before,
+        refuse=decoder_luong.fed_refuse,
+    ),
     "bahdanau": bahdanau(decoder_bahdanau.advance),
     "bahdanau_appendix": bahdanau(decoder_bahdanau.appendix_advance),
     "cho": Decoder(
@@ -166,7 +170,7 @@ DECODERS = {
         refuse=decoder_cho.refuse,
         settings=("readout_size",),
     ),
-    "gnmt": gnmt(decoder_gnmt.previous, decoder_gnmt.looked_before),
+    "gnmt": gnmt(decoder_gnmt.previous, looked_before),
     "gnmt_v2": gnmt(decoder_gnmt.current),
     "gnmt_paper": gnmt(decoder_gnmt.before),
     "rnmt": gnmt(decoder_gnmt.current)._replace(

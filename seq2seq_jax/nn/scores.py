@@ -131,7 +131,7 @@ def general_init(
 def general_energies(
     params: Params, query: Array, memory: AttentionMemory, state: AttentionState
 ) -> jax.Array:
-    """Luong 2015, section 3.1, general: e_s = h_t . W_a hbar_s, with W_a hbar_s as the keys.
+    """Luong 2015, section 3.1, general: e_s = h_t . W_a hbar_s; keys: W_a hbar_s.
 
     >>> two = jnp.array([[2.0]])
     >>> memory = AttentionMemory(two, two, jnp.ones(1, bool))

@@ -20,6 +20,8 @@ from seq2seq_jax.nn.recurrence import from_time_major, scan_of, to_time_major
 from seq2seq_jax.nn.residuals import RESIDUALS
 from seq2seq_jax.types import Array, AttentionMemory, Carry, DecoderState, Params
 
+Looked = Callable[[DecoderState, DecoderState], Array]
+
 
 @struct.dataclass
 class Noise:
@@ -224,8 +226,14 @@ def look_all(
 
 
 def looks_now(before: DecoderState, after: DecoderState) -> Array:
-    """The weights of the context that a step reads, where that is its own look's."""
+    """The weights of the context that a step's output read, where it is its own."""
     return after.attention.weights
+
+
+def looked_before(before: DecoderState, after: DecoderState) -> Array:
+    """The same where it is the last step's; 0 at the first step, as the context is."""
+    looked = before.attention
+    return jnp.where(looked.time[..., None] > 0, looked.weights, 0.0)
 
 
 def scan_steps(
@@ -236,7 +244,7 @@ def scan_steps(
     state: DecoderState,
     projected: jax.Array,
     noise: Noise,
-    looked: Callable[[DecoderState, DecoderState], Array] = looks_now,
+    looked: Looked = looks_now,
 ) -> tuple[Any, jax.Array]:
     """Features and attention weights of all steps: one scan over an `advance`."""
 
