@@ -112,7 +112,7 @@ def small() -> Config:
         training=TrainingConfig(
             steps=1500,
             batch_tokens=2048,
-            learning_rate=2e-2,
+            learning_rate=1e-2,
             schedule="cosine",
             warmup_steps=100,
             clip_norm=1.0,
