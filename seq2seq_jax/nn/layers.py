@@ -142,9 +142,33 @@ def cast_kernels(params: Params, dtype: str) -> Params:
     return jax.tree.map(lambda p: p.astype(dtype) if p.ndim > 1 else p, params)
 
 
+@jax.custom_vjp
 def embed(table: Array, ids: Array) -> jax.Array:
-    """Rows `[..., E]` of `table [V, E]` for `ids [...]`."""
+    """Rows `[..., E]` of `table [V, E]` for `ids [...]`.
+
+    The gradient is autodiff's, but the zeros that rows are added to are made of the
+    rows' gradient. Constant ones XLA's CPU compiler makes at the start of a training
+    step and keeps through all of it, an array `[V, E]` for each table.
+
+    >>> table = jnp.array([[1.0, 2.0], [3.0, 4.0]])
+    >>> jax.grad(lambda table: embed(table, jnp.array([1, 1])).sum())(table).tolist()
+    [[0.0, 0.0], [2.0, 2.0]]
+    """
     return jnp.asarray(table)[ids]
+
+
+def _embed(table: Array, ids: Array) -> tuple[jax.Array, tuple[Array, Array]]:
+    return embed(table, ids), (table, ids)
+
+
+def _embed_back(kept: tuple[Array, Array], d_rows: jax.Array) -> tuple:
+    table, ids = kept
+    # NaN where the first number is not finite: then no update is made anyway.
+    zero = 0.0 * jnp.sum(jnp.ravel(d_rows)[:1])
+    return jnp.broadcast_to(zero, table.shape).at[ids].add(d_rows), None
+
+
+embed.defvjp(_embed, _embed_back)
 
 
 def seeds(key: jax.Array) -> jax.Array:
