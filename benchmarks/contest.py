@@ -12,7 +12,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -108,25 +108,32 @@ def read(process: subprocess.Popen, name: str) -> str:
     return line.strip()
 
 
-def table(results: dict[str, dict[str, Any]], work: float, unit: str) -> str:
+def table(
+    results: dict[str, dict[str, Any]],
+    work: float,
+    unit: str,
+    more: Mapping[str, Callable[[dict[str, Any]], str]] | None = None,
+) -> str:
     """A row a contestant: units of work a second, its ratio to the first, the peak.
 
     Args:
         results: of `hold`.
         work: units of work in a round.
         unit: their name.
+        more: further columns, each made of a contestant's results.
     """
-    rows = [f"| | {unit}/s | ratio | spread of the rounds | product, GFLOP/s |"]
-    rows.append("|---|---|---|---|---|")
+    more = more or {}
+    heads = [f"{unit}/s", "ratio", "spread of the rounds", "product, GFLOP/s", *more]
+    rows = [f"| | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
     medians = {n: statistics.median(r["seconds"]) for n, r in results.items()}
     first = next(iter(medians.values()))
     for name, median in medians.items():
         seconds, peaks = results[name]["seconds"], results[name]["peak"]
         spread = (max(seconds) - min(seconds)) / median
-        rows.append(
-            f"| {name} | {work / median:.3g} | {first / median:.2f} | {spread:.0%} | "
-            f"{statistics.median(peaks):.0f} |"
-        )
+        cells = [name, f"{work / median:.3g}", f"{first / median:.2f}"]
+        cells += [f"{spread:.0%}", f"{statistics.median(peaks):.0f}"]
+        cells += [cell(results[name]) for cell in more.values()]
+        rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
 
 
