@@ -83,9 +83,13 @@ def in_order(x: Array, places: jax.Array, *tail: int) -> jax.Array:
 
 
 def in_chunks(readout: Array, targets: Array, mask: Array, vocabulary: int) -> tuple:
-    """The three flattened over tokens, filled up with padding: `[n, size, ...]`."""
+    """The three flattened over tokens, filled up with padding: `[n, size, ...]`.
+
+    Chunks are of about one size: the last one is worked through whole.
+    """
     tokens = targets.size
-    size = min(tokens, max(SMALLEST, LOGITS // vocabulary))
+    count = -(-tokens // max(SMALLEST, LOGITS // vocabulary))
+    size = -(-tokens // count)
     missing = -tokens % size
 
     def cut(x: Array, *tail: int) -> jax.Array:
