@@ -84,6 +84,7 @@ def init(key: jax.Array, config: ModelConfig, inits: layers.Initializers) -> Par
     return made
 
 
+@jax.named_scope("decoder")
 def start(
     params: Params, config: ModelConfig, encoded: EncoderOutput
 ) -> tuple[AttentionMemory, DecoderState]:
@@ -121,6 +122,7 @@ def make_noise(
     )
 
 
+@jax.named_scope("decoder")
 def step(
     params: Params,
     config: ModelConfig,
@@ -139,6 +141,7 @@ def step(
     return new, read_out(params, config, features, embedded), weights
 
 
+@jax.named_scope("decoder")
 def unroll(
     params: Params,
     config: ModelConfig,

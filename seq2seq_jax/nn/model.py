@@ -48,6 +48,7 @@ def init_params(
     return params
 
 
+@jax.named_scope("encoder")
 def encode(
     params: Params,
     config: ModelConfig,
@@ -207,14 +208,15 @@ def loss(
         args = params["head"], readout, *said, negatives, config.dtype, table
         return HEAD.sampled_loss(*args)
     params = layers.cast_kernels(params, config.dtype)
-    return HEAD.loss(
-        params["head"],
-        readout,
-        batch.target_out,
-        batch.target_mask,
-        label_smoothing,
-        tied_table(params, config),
-    )
+    with jax.named_scope("loss"):
+        return HEAD.loss(
+            params["head"],
+            readout,
+            batch.target_out,
+            batch.target_mask,
+            label_smoothing,
+            tied_table(params, config),
+        )
 
 
 def token_log_probs(

@@ -201,6 +201,7 @@ def train_step(
     return new_state, metrics
 
 
+@jax.named_scope("update")
 def _update(
     tx: optax.GradientTransformation, state: TrainState, grads: Params
 ) -> TrainState:
