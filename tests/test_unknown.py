@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from predictors import TINY, close, predictor, texts
 
+from seq2seq_jax.commands.decoding import pharaoh
 from seq2seq_jax.data import tokenizers
 from seq2seq_jax.errors import InputError
 from seq2seq_jax.inference import unknown
@@ -66,6 +67,11 @@ def test_neither_the_end_nor_what_was_cut_off_is_copied():
     one = said([UNK, EOS], [[0.1, 0.2, 0.7], [0, 0, 1]])  # most looks at EOS
     assert replaced(one, "ein Mops").text == "Mops"
     assert replaced(one, "ein Mops kam in die Küche").text == "Mops"
+
+
+def test_a_token_that_looked_at_no_word_has_no_hard_alignment():
+    weights = [[0, 0, 1], [0.1, 0.2, 0.7], [0, 0, 0], [0, 0, 1]]
+    assert pharaoh(said([THE, DOG, DOG, EOS], weights)) == "1-1"
 
 
 def test_where_no_word_has_weight_unk_stays():

@@ -176,13 +176,14 @@ def one_line(text: str) -> str:
 def pharaoh(hypothesis: "Hypothesis") -> str:
     """Hard alignments `i-j`: source token i had the most attention for token j.
 
-    The ends of both sequences are left out.
+    The ends of both sequences are left out, and tokens that looked at the end alone or
+    nowhere.
     """
     weights = hypothesis.alignment
     if weights is None or weights.shape[1] < 2:
         return ""
-    places = weights[:-1, :-1].argmax(axis=1)
-    return " ".join(f"{i}-{j}" for j, i in enumerate(places))
+    rows = enumerate(weights[:-1, :-1])
+    return " ".join(f"{row.argmax()}-{j}" for j, row in rows if row.any())
 
 
 def warn(message: str) -> None:
