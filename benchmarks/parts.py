@@ -62,8 +62,10 @@ def measured(options: Options) -> Times:
     """Milliseconds a step, by what `kinds` tells of its operations."""
     import jax
 
+    from seq2seq_jax.allocation import keep_freed_memory
     from seq2seq_jax.planning import memory
 
+    keep_freed_memory()
     step, arguments = step_of(options)
     built = step.lower(*arguments).compile()
     of = kinds(built.as_text())
