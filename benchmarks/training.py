@@ -10,6 +10,7 @@ clipping, Adam; `--size 512` for twice that. PyTorch is asked for in an environm
 its own, by its interpreter; without one, this library runs alone.
 """
 
+import statistics
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -67,7 +68,10 @@ def main() -> None:
         work = prepare(options, Path(folder))
         results = contest.hold(contestants(options, folder), options.rounds)
     pairs = sum(int(batch.target_mask.any(1).sum()) for batch in work)
-    print(contest.table(results, pairs, "pairs"))
+    total = sum(flops(options, batch) for batch in work)
+    columns = {"of that peak": lambda told: f"{share(told, total):.0%}"}
+    print(contest.table(results, pairs, "pairs", columns))
+    print(f"{1e-9 * total / pairs:.2f} GFLOP a pair, by the products of our step")
     if options.output:
         told = {k: str(v) for k, v in vars(options).items() if v is not None}
         contest.keep(options.output, results, pairs=pairs, options=told)
@@ -141,6 +145,25 @@ def prepare(options: Options, folder: Path) -> list:
         arrays |= {f"{name}{number}": value for name, value in fields}
     np.savez(folder / "batches.npz", count=len(made), **arrays)
     return made
+
+
+def flops(options: Options, batch: Any) -> float:
+    """Of the products in our training step, for a batch of this shape."""
+    import jax
+
+    from seq2seq_jax.planning import costs, programs
+    from seq2seq_jax.training import parallel
+
+    shape = programs.Shape(*batch.source.shape, batch.target_in.shape[1])
+    made = programs.train_step(config_of(options), parallel.local(), shape)
+    step, arguments = made
+    return costs.flops(jax.make_jaxpr(step)(*arguments).jaxpr)
+
+
+def share(told: dict[str, Any], total: float) -> float:
+    """Of the large product's speed that a contestant's rounds reached."""
+    seconds = statistics.median(told["seconds"])
+    return 1e-9 * total / seconds / statistics.median(told["peak"])
 
 
 def compete(options: Options, folder: Path) -> None:
