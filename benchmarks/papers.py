@@ -86,7 +86,7 @@ LARGE = [
 ]
 ROWS |= {
     f"512 units, {score}": [*LARGE, f"{ATTENTION}{score}"]
-    for score in ("additive", "dot", "scaled_dot")
+    for score in ("additive", "general", "scaled_general")
 }
 
 

@@ -110,11 +110,15 @@ FINDINGS = [
         "GNMT 2016",
         "GNMT 2016, no residual",
     ),
-    between("additive over dot at 512 units", "512 units, additive", "512 units, dot"),
     between(
-        "additive over scaled dot at 512 units (difference not clear)",
+        "additive over general at 512 units",
         "512 units, additive",
-        "512 units, scaled_dot",
+        "512 units, general",
+    ),
+    between(
+        "additive over scaled general at 512 units (difference not clear)",
+        "512 units, additive",
+        "512 units, scaled_general",
     ),
     searched("beam over greedy (Luong's model)", LUONG, "beam 5", "greedy"),
     searched("beam over greedy (RNNsearch)", SEARCH, "beam 5", "greedy"),
