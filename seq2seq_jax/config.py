@@ -302,14 +302,24 @@ def from_json(text: str, where: str = "config") -> Config:
     """
     try:
         values = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # of syntax, or too long or too deep
         raise InputError(f"{where} is not JSON: {error}") from None
     return from_dict(Config, values, where)
 
 
 def load(path: Path) -> Config:
-    """Read a workdir's `config.json`."""
-    return from_json(path.read_text(encoding="utf-8"), str(path))
+    """Read a workdir's `config.json`.
+
+    Raises:
+        InputError: it cannot be read, or is no config.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text: {error}") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+    return from_json(text, str(path))
 
 
 def differences(old: Config, new: Config) -> list[str]:

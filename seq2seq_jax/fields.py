@@ -1,7 +1,7 @@
 """Dataclasses from what JSON holds, every field checked."""
 
 import dataclasses
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from seq2seq_jax.errors import InputError, nearest
 
@@ -32,7 +32,14 @@ def from_dict(cls: type[T], values: Any, where: str) -> T:
 
 
 def fits(value: Any, kind: Any) -> bool:
-    """Whether a JSON value is of a field's type (an int passes for a float)."""
+    """Whether a JSON value is of a field's type (an int passes for a float).
+
+    >>> fits({"loss": 1}, dict[str, float]), fits({"loss": "1"}, dict[str, float])
+    (True, False)
+    """
+    if get_origin(kind) is dict:
+        inner = get_args(kind)[1]
+        return isinstance(value, dict) and all(fits(x, inner) for x in value.values())
     kinds = get_args(kind) or (kind,)
     if isinstance(value, bool):
         return bool in kinds

@@ -81,6 +81,7 @@ ROWS = (
         "training.parallel",
         "training.checkpoints",
         "training.damage",
+        "training.stored",
     ),
     ("inference",),
     ("training",),
@@ -104,7 +105,7 @@ PACKAGES = (
 # The only rooms and files that may import a library, at the top or inside a function.
 FENCES = {
     "optax": ("training.optimizer", "training.step"),
-    "orbax": ("training.checkpoints", "training.damage"),
+    "orbax": ("training.checkpoints", "training.damage", "training.stored"),
     "tensorflow_datasets": ("data",),
     "array_record": ("data",),
     "grain": ("data.pipeline",),

@@ -97,6 +97,7 @@ def check_attention(workdir: Path, wish: str) -> None:
     attention = run_config(workdir).model.attention
     from seq2seq_jax.nn.scores import SCORES  # JAX
 
+    choose(SCORES, attention, f"model.attention of {workdir}")
     if not SCORES[attention].looks:
         raise InputError(
             f"{wish} needs attention, but model.attention of {workdir} is {attention!r}"

@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from seq2seq_jax import config as configs
 from seq2seq_jax.config import ModelConfig
 from seq2seq_jax.data import tokenizers
 from seq2seq_jax.data.tokenizers import Tokenizer
@@ -22,7 +21,7 @@ from seq2seq_jax.inference import batching, options, programs, results, unknown
 from seq2seq_jax.inference.batching import Group
 from seq2seq_jax.inference.options import Search
 from seq2seq_jax.inference.results import Hypothesis, Score
-from seq2seq_jax.nn import model
+from seq2seq_jax.nn import checks, model
 from seq2seq_jax.nn.scores import SCORES
 from seq2seq_jax.types import EOS, UNK, Hypotheses, Params
 
@@ -103,11 +102,11 @@ class Predictor:
             warn: told of damaged checkpoints too.
 
         Raises:
-            InputError: it is no workdir, or has no such checkpoint.
+            InputError: it is no workdir, its config cannot be, or it has no such
+                checkpoint.
         """
-        from seq2seq_jax.training.checkpoints import (
-            Checkpoints,
-        )  # Orbax is slow to load
+        # Orbax is slow to load.
+        from seq2seq_jax.training.checkpoints import Checkpoints
 
         workdir = Path(workdir)
         if not (workdir / "config.json").is_file():
@@ -115,7 +114,7 @@ class Predictor:
                 f"{workdir} has no config.json, expected the folder of a training run: "
                 f"give what train.py had as --workdir"
             )
-        config = configs.load(workdir / "config.json")
+        config = checks.load(workdir / "config.json")
         source, target = (
             tokenizers.load(workdir / "tokenizers", side)
             for side in ("source", "target")

@@ -1,9 +1,11 @@
 """Refuse impossible models before anything is compiled, each with its reason."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
-from seq2seq_jax import unread
-from seq2seq_jax.config import ModelConfig
+from seq2seq_jax import config as configs
+from seq2seq_jax import limits, unread
+from seq2seq_jax.config import Config, ModelConfig
 from seq2seq_jax.errors import InputError, choose
 from seq2seq_jax.nn import layers, sizes
 from seq2seq_jax.nn.alignments import ALIGNMENTS
@@ -34,6 +36,21 @@ TABLES: dict[str, Iterable[str]] = {
     "scan": SCANS,
     "backend": ("auto", *BACKENDS),
 }
+
+
+def load(path: Path) -> Config:
+    """Read a workdir's `config.json`, and refuse a model that cannot be.
+
+    Raises:
+        InputError: naming the file and what is wrong with it.
+    """
+    config = configs.load(path)
+    try:
+        limits.validate(config)
+        check(config.model, config.data.shared_vocab)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    return config
 
 
 def check(config: ModelConfig, shared_vocab: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Save and restore with Orbax; everything that the project asks of Orbax is here.
+"""Save and restore with Orbax; what it asks of Orbax is here and in `stored`.
 
 A checkpoint is a folder named by its step. Orbax writes it under another name, beside
 the training, and renames it when it is whole; only then are older ones deleted. The
@@ -20,16 +20,11 @@ import jax
 from orbax.checkpoint import v1 as ocp
 
 from seq2seq_jax.errors import InputError
-from seq2seq_jax.training.damage import (
-    DamagedError,
-    difference,
-    quiet_failures,
-    reason,
-)
+from seq2seq_jax.training import stored
+from seq2seq_jax.training.damage import DamagedError, reason
+from seq2seq_jax.training.stored import AVERAGED, BOOKKEEPING, METRICS
 from seq2seq_jax.types import Params, TrainState
 
-BOOKKEEPING, METRICS = "bookkeeping", "metrics"
-AVERAGED = "averaged"  # in the bookkeeping of a mean: the steps that it is of
 Tree = Any
 
 # Orbax logs the traceback of every failure before it raises it; what is raised is
@@ -74,7 +69,8 @@ class Checkpoints:
         if not self.directory.is_dir():
             return []
         names = (path.name for path in self.directory.iterdir() if path.is_dir())
-        return sorted(int(name) for name in names if name.isdecimal())
+        # A name such as 007 is none of ours: there is no folder 7.
+        return sorted(int(x) for x in names if x.isdecimal() and str(int(x)) == x)
 
     def save(
         self,
@@ -151,17 +147,26 @@ class Checkpoints:
                 with contextlib.suppress(Exception):  # `wait` has told what there is
                     writer.close()
 
-    def restore(self, like: TrainState) -> tuple[TrainState, dict[str, Any]]:
+    def restore(
+        self, like: TrainState, read: Callable[[dict[str, Any]], Any] = dict
+    ) -> tuple[TrainState, Any]:
         """The newest whole checkpoint, placed like `like`, and its bookkeeping.
 
         Newer ones that cannot be read are named and moved to `damaged/`, so that the
         training can write these steps again.
 
+        Args:
+            like: a state of the same model.
+            read: what to make of the bookkeeping; raises `DamagedError` where it cannot
+                be, and the checkpoint counts as damaged.
+
         Raises:
             InputError: there is none, all are damaged, or it holds another model.
         """
         items = {"params": like.params, "training": _without_params(like)}
-        loaded, bookkeeping, damaged = self._first_whole(self.steps()[::-1], items)
+        loaded, bookkeeping, damaged = self._first_whole(
+            self.steps()[::-1], items, read
+        )
         for step in damaged:
             _set_aside(self.directory, step)
         return TrainState(params=loaded["params"], **loaded["training"]), bookkeeping
@@ -188,7 +193,7 @@ class Checkpoints:
     ) -> tuple[int, Params]:
         """As `restore_params`, with the step of the checkpoint that was read."""
         steps = self.candidates(which)
-        loaded, _, damaged = self._first_whole(steps, {"params": like})
+        loaded, _, damaged = self._first_whole(steps, {"params": like}, dict)
         return steps[len(damaged)], loaded["params"]
 
     def candidates(self, which: str | int) -> list[int]:
@@ -213,14 +218,14 @@ class Checkpoints:
         inf where it cannot be read: whoever wants the best tries it first, and tells.
         """
         try:
-            metrics = _read_metadata(self.directory / str(step))[1].get(METRICS)
-        except DamagedError:
+            metrics = stored.read_metadata(self.directory / str(step))[1].get(METRICS)
+            return -math.inf if metrics is None else float(metrics["score"])
+        except (DamagedError, KeyError, TypeError, ValueError):
             return math.inf
-        return metrics["score"] if metrics else -math.inf
 
     def _first_whole(
-        self, steps: list[int], likes: dict[str, Tree]
-    ) -> tuple[dict[str, Tree], dict[str, Any], list[int]]:
+        self, steps: list[int], likes: dict[str, Tree], read: Callable[[dict], Any]
+    ) -> tuple[dict[str, Tree], Any, list[int]]:
         """Items and bookkeeping of the first that can be read, and the damaged ones."""
         if not steps:
             raise InputError(
@@ -229,7 +234,8 @@ class Checkpoints:
             )
         for index, step in enumerate(steps):
             try:
-                return *_load(self.directory / str(step), likes), steps[:index]
+                loaded, notes = stored.load(self.directory / str(step), likes)
+                return loaded, read(notes), steps[:index]
             except DamagedError as error:
                 line = f"checkpoint {step} in {self.directory} is damaged ({error})"
             if index + 1 < len(steps):
@@ -272,66 +278,6 @@ def _open_writer(directory: Path, keep_last: int, keep_best: int):
     )
     policy = keep.AnyPreservationPolicy([keep.LatestN(keep_last), best])
     return ocp.training.Checkpointer(directory, preservation_policy=policy)
-
-
-def _load(path: Path, likes: dict[str, Tree]) -> tuple[dict[str, Tree], dict[str, Any]]:
-    """Some items of a checkpoint and its bookkeeping.
-
-    Raises:
-        DamagedError: something could not be read.
-        InputError: all can be read, but shapes or names are not those of `likes`.
-    """
-    stored, notes = _read_metadata(path)
-    if "training" in likes and AVERAGED in notes[BOOKKEEPING]:
-        raise InputError(
-            f"checkpoint {path} is a mean of others, for inference alone: train in the "
-            f"workdir that it was made from"
-        )
-    wrong = [difference(stored.get(name), like) for name, like in likes.items()]
-    # What stands there is read whole before it is called another model's: cut files can
-    # make names vanish too.
-    targets = {
-        name: _target(stored.get(name), None if any(wrong) else like)
-        for name, like in likes.items()
-    }
-    with quiet_failures():
-        try:
-            loaded = ocp.load_checkpointables(path, targets)
-        except Exception as error:
-            raise DamagedError(reason(error)) from None
-    empty = [name for name, tree in targets.items() if not jax.tree.leaves(tree)]
-    if empty:
-        raise DamagedError(f"nothing is left of {', '.join(empty)}")
-    if any(wrong):
-        raise InputError(
-            f"checkpoint {path} is of another model: {'; '.join(filter(None, wrong))}"
-        )
-    return loaded, notes[BOOKKEEPING]
-
-
-def _read_metadata(path: Path) -> tuple[dict[str, Tree], dict[str, Any]]:
-    """Shapes and types of a checkpoint's items, and the JSON saved with them."""
-    with quiet_failures():
-        try:
-            metadata = ocp.checkpointables_metadata(path)
-        except Exception as error:
-            raise DamagedError(reason(error)) from None
-    items, notes = metadata.metadata, metadata.custom_metadata
-    if not isinstance(notes, dict) or BOOKKEEPING not in notes:
-        raise DamagedError("_CHECKPOINT_METADATA is missing or cut short")
-    return dict(items or {}), notes
-
-
-def _target(stored: Tree, like: Tree) -> Tree:
-    """Shapes, types and places to load to; one device where `like` names none."""
-    here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-
-    def leaf(array: Any) -> jax.ShapeDtypeStruct:
-        # A place in `stored` may be on devices that this process does not have.
-        place = here if like is None else getattr(array, "sharding", None) or here
-        return jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=place)
-
-    return jax.tree.map(leaf, stored if like is None else like)
 
 
 def _set_aside(directory: Path, step: int) -> None:

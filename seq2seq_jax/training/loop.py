@@ -59,6 +59,7 @@ def train(
         TrainingFailed: loss or gradient is not finite; the last checkpoint is kept.
     """
     checks.check(config)
+    check_processes()
     workdir = Path(workdir)
     changed = workdirs.admit(config, workdir)
     keep_compiled()
@@ -84,6 +85,16 @@ def train(
         reporter.log(f"already {over}; {go_on}" if was_over else over)
         status = "already " * bool(was_over) + over.split(" at ")[0]
         return make_report(run, status, state.params, step, again=bool(changed))
+
+
+def check_processes() -> None:
+    """Refuse several processes: each would train a model of its own."""
+    if jax.process_count() > 1:
+        raise InputError(
+            f"JAX runs in {jax.process_count()} processes, but a training works in one:"
+            f" start it without jax.distributed.initialize; it takes all of a host's "
+            f"devices"
+        )
 
 
 def read(
@@ -172,9 +183,9 @@ class Run:
                 f"device{'s' * (self.devices.count > 1)}"
             )
             return self.with_vectors(state), Progress()
-        state, bookkeeping = self.checkpoints.restore(state)
+        state, progress = self.checkpoints.restore(state, Progress.from_json)
         self.reporter.log(f"resumed at step {int(state.step)}")
-        return state, Progress(**bookkeeping)
+        return state, progress
 
     def with_vectors(self, state: TrainState) -> TrainState:
         """The first state, its embeddings started from word vectors where given."""

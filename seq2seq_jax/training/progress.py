@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from seq2seq_jax.config import TrainingConfig
+from seq2seq_jax.errors import InputError
+from seq2seq_jax.fields import from_dict
+from seq2seq_jax.training.damage import DamagedError
 from seq2seq_jax.training.window import Window
 
 
@@ -32,8 +35,26 @@ class Progress:
     window: Window = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values; `Progress(**values)` is the way back."""
+        """As JSON values; `from_json` is the way back."""
         return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "Progress":
+        """What `to_json` gave.
+
+        >>> Progress.from_json(Progress(batch=7).to_json()).batch
+        7
+
+        Raises:
+            DamagedError: a field is missing, unknown, or of another type.
+        """
+        missing = {item.name for item in dataclasses.fields(cls)} - values.keys()
+        if missing:
+            raise DamagedError(f"bookkeeping has no {', '.join(sorted(missing))}")
+        try:
+            return from_dict(cls, values, "bookkeeping")
+        except InputError as error:
+            raise DamagedError(str(error)) from None
 
 
 def evaluated(progress: Progress, step: int, score: float) -> Progress:
