@@ -55,12 +55,21 @@ def train(
         same command goes on.
 
     Raises:
-        InputError: what was given cannot be used, or the disk takes no more.
+        InputError: what was given cannot be used, another training is at work in the
+            workdir, or the disk takes no more.
         TrainingFailed: loss or gradient is not finite; the last checkpoint is kept.
     """
     checks.check(config)
     check_processes()
     workdir = Path(workdir)
+    with workdirs.locked(workdir):
+        return train_alone(config, workdir, log)
+
+
+def train_alone(
+    config: Config, workdir: Path, log: Callable[[str], None] | None
+) -> Report:
+    """As `train`, in a workdir that is locked."""
     changed = workdirs.admit(config, workdir)
     keep_compiled()
     reporter = Reporter(workdir, config.training.steps, log)

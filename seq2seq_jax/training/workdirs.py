@@ -1,10 +1,15 @@
-"""Whose a workdir is: the config that it was begun with, and what may change later."""
+"""Whose a workdir is: of which training, of which config, and what may change later."""
 
 import contextlib
+import errno
+import fcntl
 import os
 import shutil
+import socket
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from seq2seq_jax import config as configs
 from seq2seq_jax.config import Config
@@ -39,6 +44,80 @@ RESUMABLE = (
 
 # What preparing the data makes.
 PREPARED = ("tokenizers", "data", "lengths.json")
+
+LOCK = ".lock"
+HELD = (errno.EAGAIN, errno.EACCES)
+NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+
+
+@contextlib.contextmanager
+def locked(workdir: Path) -> Iterator[None]:
+    """Keep other trainings out of a workdir, which is made where it is missing.
+
+    The kernel frees the lock when the process ends, however it ends. Where the file
+    system has no locks, a warning says so. A folder made here goes if nothing came in.
+
+    Raises:
+        InputError: another training is at work in it, or it cannot be written.
+    """
+    fresh = not workdir.exists()
+    try:
+        file = take(workdir)
+    except OSError as error:
+        raise InputError(f"{workdir} cannot be written: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            (workdir / LOCK).unlink()  # while it is held: `take` knows a stale file
+        file.close()
+        if fresh:
+            with contextlib.suppress(OSError):  # whatever is there stays there
+                workdir.rmdir()
+
+
+def take(workdir: Path) -> IO[str]:
+    """The workdir's lock, as an open file with the holder's name in it.
+
+    Raises:
+        InputError: another process has it.
+        OSError: the file cannot be made.
+    """
+    path = workdir / LOCK
+    while True:
+        workdir.mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as stack:
+            file = stack.enter_context(path.open("a+", encoding="utf-8"))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                refuse_or_warn(workdir, file, error)
+            # Another may have deleted the file between its opening and its locking.
+            if os.fstat(file.fileno()).st_nlink:
+                file.truncate(0)
+                file.write(f"process {os.getpid()} on {socket.gethostname()}")
+                file.flush()
+                stack.pop_all()
+                return file
+
+
+def refuse_or_warn(workdir: Path, file: IO[str], error: OSError) -> None:
+    """Say why a lock was not given: it is held, or there are none."""
+    if error.errno in NO_LOCKS:
+        warnings.warn(
+            f"the file system of {workdir} has no locks ({error.strerror}): see to it "
+            f"that no other training works there",
+            stacklevel=2,
+        )
+    elif error.errno in HELD:
+        file.seek(0)
+        raise InputError(
+            f"{workdir} is in use by another training, "
+            f"{file.read() or 'which has just begun'}: wait for its end, or name "
+            f"another --workdir"
+        ) from None
+    else:
+        raise error
 
 
 def admit(config: Config, workdir: Path) -> list[str]:
@@ -88,8 +167,6 @@ def claimed(config: Config, workdir: Path) -> Iterator[None]:
                 # What was interrupted may go on from its cache of ids and lengths.
                 if refused or name == "tokenizers":
                     remove(workdir / name)
-            with contextlib.suppress(OSError):  # whatever else is there stays there
-                workdir.rmdir()
         raise
 
 
