@@ -169,7 +169,9 @@ def test_where_all_are_damaged_nothing_is_moved(tmp_path):
 def test_another_model_is_no_damage(tmp_path):
     save(tmp_path, {1: None, 2: None})
     other = toy.params() | {"table": jnp.zeros((3, 5))}
-    with pytest.raises(InputError, match=r"another model: .*table is \(9, 5\) there"):
+    with pytest.raises(
+        InputError, match=r"another model: .*table is float32\[9, 5\] there"
+    ):
         Checkpoints(tmp_path).restore(make_state(0, other))
     with pytest.raises(InputError, match="missing"):
         Checkpoints(tmp_path).restore_params("best", {"table": jnp.zeros((9, 5))})
@@ -266,16 +268,17 @@ def test_killed_while_saving_the_newest_is_whole(tmp_path):
         number = bookkeeping["batch"]
         assert lines == [] and number == checkpoints.steps()[-1] >= 2
         assert_same(state, make_state(number))
-        checkpoints.save(number + 1, state, {"batch": number + 1})
+        checkpoints.save(number + 1, make_state(number + 1), {"batch": number + 1})
         checkpoints.close()
         assert not list(folder.glob("*tmp*"))
 
 
-def test_comparing_is_of_names_and_shapes():
+def test_comparing_is_of_names_types_and_shapes():
     from seq2seq_jax.training.damage import difference
 
     key = {"key": jax.random.key(0)}
-    assert difference({"key": jnp.zeros(2, jnp.uint32)}, key) == ""
+    assert difference({"key": "uint32[2] 00"}, key) == ""
     assert "b is missing there" in difference({}, {"b": jnp.zeros(1)})
-    same = partial(difference, [{"a": jnp.zeros(3)}])
+    same = partial(difference, {"0.a": "float32[3] 00"})
     assert same([{"a": jax.ShapeDtypeStruct((3,), jnp.float32)}]) == ""
+    assert "float32[3] there, int32[3] here" in same([{"a": jnp.zeros(3, int)}])

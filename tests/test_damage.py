@@ -1,10 +1,12 @@
 """Damaged workdirs: an older whole checkpoint or one clear line, never a traceback."""
 
 import json
+import os
 from dataclasses import replace
 
 import jax
 import pytest
+import toy
 from predictors import TINY, tokenizer
 from test_checkpoints import assert_same, make_state, save
 
@@ -13,7 +15,7 @@ from seq2seq_jax.commands import decoding
 from seq2seq_jax.config import Config
 from seq2seq_jax.errors import InputError
 from seq2seq_jax.inference.predictor import Predictor
-from seq2seq_jax.training import loop
+from seq2seq_jax.training import loop, writing
 from seq2seq_jax.training.checkpoints import Checkpoints
 from seq2seq_jax.training.damage import DamagedError
 from seq2seq_jax.training.progress import Progress
@@ -126,6 +128,70 @@ def test_a_score_that_cannot_be_read_is_no_key_error(tmp_path, metrics):
     change_notes(tmp_path / "1", lambda notes: notes.update(metrics=metrics))
     checkpoints = Checkpoints(tmp_path, log=lambda line: None)
     assert checkpoints.candidates("best") == [1, 2]
+
+
+@pytest.mark.parametrize("damage", ["cut", "lost", "changed"])
+def test_an_old_damaged_checkpoint_stops_no_save_and_is_not_deleted(tmp_path, damage):
+    save(tmp_path, {1: 0.1, 2: 0.9}, keep_last=2)
+    if damage == "changed":
+        change_notes(tmp_path / "1", lambda notes: notes.update(metrics={}))
+    elif damage == "lost":
+        (tmp_path / "1" / METADATA).unlink()
+    else:
+        os.truncate(tmp_path / "1" / METADATA, 100)
+    save(tmp_path, {3: 0.3, 4: 0.4, 5: 0.5}, keep_last=1)
+    assert Checkpoints(tmp_path).steps() == [1, 2, 5]
+
+
+def test_nothing_is_deleted_before_its_successor_is_whole(tmp_path, monkeypatch):
+    seen, delete = [], writing.delete
+
+    def watched(path):
+        newest = Checkpoints(tmp_path).steps()[-1]
+        assert_same(Checkpoints(tmp_path).restore_params(newest), toy.params(newest))
+        seen.append((path.name, newest))
+        delete(path)
+
+    monkeypatch.setattr(writing, "delete", watched)
+    save(tmp_path, {1: None, 2: None, 3: None}, keep_last=1)
+    assert seen == [("1", 2), ("2", 3)]
+
+
+def test_a_save_that_fails_deletes_nothing(tmp_path, monkeypatch):
+    save(tmp_path, {1: None}, keep_last=1)
+
+    class Response:
+        def result(self):
+            raise OSError("no space left")
+
+    monkeypatch.setattr(
+        writing.ocp, "save_checkpointables_async", lambda *_, **__: Response()
+    )
+    with pytest.raises(InputError, match="checkpoint 2 could not be written"):
+        save(tmp_path, {2: None}, keep_last=1)
+    assert Checkpoints(tmp_path).steps() == [1]
+
+
+def test_what_a_kill_left_half_deleted_goes_at_the_next_save(tmp_path):
+    save(tmp_path, {1: None, 2: None})
+    (tmp_path / "1").rename(tmp_path / ".deleting-1")
+    (tmp_path / "3.orbax-checkpoint-tmp").mkdir()
+    assert Checkpoints(tmp_path).steps() == [2]
+    save(tmp_path, {3: None})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["2", "3"]
+
+
+def test_what_cannot_be_deleted_is_named_and_tried_again(tmp_path, monkeypatch):
+    lines, tries = [], []
+
+    def refuse(path):
+        tries.append(path.name)
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(writing, "delete", refuse)
+    save(tmp_path, {1: None, 2: None, 3: None}, keep_last=1, log=lines.append)
+    assert lines[0] == "checkpoint 1 cannot be deleted: Permission denied"
+    assert tries == ["1", "1", "2"] and Checkpoints(tmp_path).steps() == [1, 2, 3]
 
 
 def test_several_processes_are_refused(tiny, tmp_path, monkeypatch):

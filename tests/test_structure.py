@@ -81,7 +81,10 @@ ROWS = (
         "training.parallel",
         "training.checkpoints",
         "training.damage",
+        "training.fingerprints",
+        "training.notes",
         "training.stored",
+        "training.writing",
     ),
     ("inference",),
     ("training",),
@@ -105,7 +108,7 @@ PACKAGES = (
 # The only rooms and files that may import a library, at the top or inside a function.
 FENCES = {
     "optax": ("training.optimizer", "training.step"),
-    "orbax": ("training.checkpoints", "training.damage", "training.stored"),
+    "orbax": ("training.stored", "training.writing"),
     "tensorflow_datasets": ("data",),
     "array_record": ("data",),
     "grain": ("data.pipeline",),

@@ -71,6 +71,7 @@ def arrays(workdir, step):
         loaded = ocp.load_checkpointables(path, {"params": None, "training": None})
     notes = dict(ocp.checkpointables_metadata(path).custom_metadata)
     notes["bookkeeping"]["window"].pop("seconds", None)
+    notes.pop("digest")  # of the seconds too
     loaded["training"]["key"] = jax.random.key_data(loaded["training"]["key"])
     return loaded, notes
 

@@ -1,15 +1,16 @@
-"""Save and restore with Orbax; what it asks of Orbax is here and in `stored`.
+"""Save and restore; what is asked of Orbax stands in `stored` and `writing`.
 
 A checkpoint is a folder named by its step. Orbax writes it under another name, beside
 the training, and renames it when it is whole; only then are older ones deleted. The
 parameters are an item of their own, so inference reads them without the optimiser.
-Bookkeeping (data position, best score, counters) is JSON in the same folder.
+Notes are JSON in the same folder: bookkeeping (data position, best score, counters) and
+fingerprints of all arrays, under a digest. What does not agree with them when it is
+read is damaged.
 """
 
 import contextlib
 import logging
 import math
-import shutil
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -17,12 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from orbax.checkpoint import v1 as ocp
 
 from seq2seq_jax.errors import InputError
-from seq2seq_jax.training import stored
+from seq2seq_jax.training import fingerprints, notes, stored, writing
 from seq2seq_jax.training.damage import DamagedError, reason
-from seq2seq_jax.training.stored import AVERAGED, BOOKKEEPING, METRICS
 from seq2seq_jax.types import Params, TrainState
 
 Tree = Any
@@ -61,7 +60,7 @@ class Checkpoints:
         self.directory = Path(directory).absolute()
         self._keep = (keep_last, keep_best)
         self._log = log
-        self._writer: ocp.training.Checkpointer | None = None
+        self._writer: writing.Writer | None = None
         self._pending: int | None = None
 
     def steps(self) -> list[int]:
@@ -89,7 +88,10 @@ class Checkpoints:
 
         Raises:
             InputError: this save or the one before it could not be written.
+            ValueError: the state is not of this step.
         """
+        if int(state.step) != step:
+            raise ValueError(f"step is {step}, but the state's is {int(state.step)}")
         items = {"params": state.params, "training": _without_params(state)}
         self._write(step, items, bookkeeping, metrics)
 
@@ -99,7 +101,7 @@ class Checkpoints:
         Raises:
             InputError: it could not be written.
         """
-        self._write(step, {"params": params}, {AVERAGED: steps}, None)
+        self._write(step, {"params": params}, {notes.AVERAGED: steps}, None)
         self.wait()
 
     def _write(
@@ -114,17 +116,22 @@ class Checkpoints:
             worst = {"score": -sys.float_info.max}
             finite = {name: x for name, x in metrics.items() if math.isfinite(x)}
             metrics = worst | finite
+        marks = {name: fingerprints.of(tree) for name, tree in items.items()}
+        values = {
+            notes.STEP: step,
+            notes.BOOKKEEPING: bookkeeping,
+            notes.METRICS: metrics,
+            notes.FINGERPRINTS: marks,
+        }
         self._pending = step
         with self._wording_write_errors():
             if self._writer is None:
-                self._writer = _open_writer(self.directory, *self._keep)
-            self._writer.save_checkpointables_async(
-                step,
-                items,
-                force=True,
-                metrics=metrics,
-                custom_metadata={BOOKKEEPING: bookkeeping, METRICS: metrics},
-            )
+                scores = {each: self.score(each) for each in self.steps()}
+                scores = {each: x for each, x in scores.items() if x < math.inf}
+                self._writer = writing.Writer(
+                    self.directory, *self._keep, scores, self._log
+                )
+            self._writer.begin(items, notes.seal(values))
 
     def wait(self) -> None:
         """Wait until the last save is whole.
@@ -138,14 +145,13 @@ class Checkpoints:
         self._pending = None
 
     def close(self) -> None:
-        """Wait for the last save and release Orbax's threads."""
+        """Wait for the last save and end its thread."""
         try:
             self.wait()
         finally:
             writer, self._writer = self._writer, None
             if writer is not None:
-                with contextlib.suppress(Exception):  # `wait` has told what there is
-                    writer.close()
+                writer.close()
 
     def restore(
         self, like: TrainState, read: Callable[[dict[str, Any]], Any] = dict
@@ -218,15 +224,14 @@ class Checkpoints:
         inf where it cannot be read: whoever wants the best tries it first, and tells.
         """
         try:
-            metrics = stored.read_metadata(self.directory / str(step))[1].get(METRICS)
-            return -math.inf if metrics is None else float(metrics["score"])
-        except (DamagedError, KeyError, TypeError, ValueError):
+            return writing.score(stored.read_metadata(self.directory / str(step))[1])
+        except DamagedError:
             return math.inf
 
     def _first_whole(
         self, steps: list[int], likes: dict[str, Tree], read: Callable[[dict], Any]
     ) -> tuple[dict[str, Tree], Any, list[int]]:
-        """Items and bookkeeping of the first that can be read, and the damaged ones."""
+        """Items and bookkeeping of the first that is whole, and the damaged ones."""
         if not steps:
             raise InputError(
                 f"no checkpoint in {self.directory}: train first, or name the workdir "
@@ -234,8 +239,8 @@ class Checkpoints:
             )
         for index, step in enumerate(steps):
             try:
-                loaded, notes = stored.load(self.directory / str(step), likes)
-                return loaded, read(notes), steps[:index]
+                loaded, values = stored.load(self.directory / str(step), likes)
+                return loaded, read(values), steps[:index]
             except DamagedError as error:
                 line = f"checkpoint {step} in {self.directory} is damaged ({error})"
             if index + 1 < len(steps):
@@ -263,21 +268,6 @@ class Checkpoints:
 def _without_params(state: TrainState) -> dict[str, Any]:
     """What a training needs beside the parameters."""
     return {"step": state.step, "opt_state": state.opt_state, "key": state.key}
-
-
-def _open_writer(directory: Path, keep_last: int, keep_best: int):
-    """An Orbax checkpointer that keeps the newest and the best."""
-    if jax.process_index() == 0:
-        for left_over in directory.glob("*.orbax-checkpoint-tmp*"):
-            shutil.rmtree(left_over, ignore_errors=True)
-    keep = ocp.training.preservation_policies
-    best = keep.BestN(
-        get_metric_fn=lambda metrics: metrics["score"],
-        n=keep_best,
-        keep_checkpoints_without_metrics=False,
-    )
-    policy = keep.AnyPreservationPolicy([keep.LatestN(keep_last), best])
-    return ocp.training.Checkpointer(directory, preservation_policy=policy)
 
 
 def _set_aside(directory: Path, step: int) -> None:

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import jax
+from seq2seq_jax.training import fingerprints
 
 Tree = Any
 
@@ -24,11 +24,12 @@ class DamagedError(Exception):
     """A checkpoint that cannot be read; the message says why."""
 
 
-def difference(stored: Tree, like: Tree) -> str:
-    """Where names or shapes differ, in words; empty where they do not."""
+def difference(saved: dict[str, str], like: Tree) -> str:
+    """Where names, types or shapes are not those of fingerprints, in words, or ""."""
     if like is None:
         return ""
-    there, here = shapes(stored), shapes(like)
+    there = {name: mark.rsplit(" ", 1)[0] for name, mark in saved.items()}
+    here = fingerprints.kinds(like)
     lines = [
         f"{name} is {there.get(name, 'missing')} there, "
         f"{here.get(name, 'missing')} here"
@@ -37,17 +38,6 @@ def difference(stored: Tree, like: Tree) -> str:
     ]
     more = f", and {len(lines) - 3} more" if len(lines) > 3 else ""
     return "; ".join(lines[:3]) + more
-
-
-def shapes(tree: Tree) -> dict[str, tuple[int, ...]]:
-    """The shape of every leaf by its dotted path; a typed key counts as its numbers."""
-    found = {}
-    for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
-        if jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            leaf = jax.eval_shape(jax.random.key_data, leaf)
-        parts = (jax.tree_util.keystr((part,), simple=True) for part in path)
-        found[".".join(parts)] = tuple(leaf.shape)
-    return found
 
 
 def reason(error: BaseException) -> str:

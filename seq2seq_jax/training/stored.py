@@ -7,73 +7,84 @@ import jax
 from orbax.checkpoint import v1 as ocp
 
 from seq2seq_jax.errors import InputError
+from seq2seq_jax.training import fingerprints
+from seq2seq_jax.training import notes as sealed
 from seq2seq_jax.training.damage import (
     DamagedError,
     difference,
     quiet_failures,
     reason,
 )
+from seq2seq_jax.training.notes import AVERAGED, BOOKKEEPING, FINGERPRINTS, Notes
 
-BOOKKEEPING, METRICS = "bookkeeping", "metrics"
-AVERAGED = "averaged"  # in the bookkeeping of a mean: the steps that it is of
 Tree = Any
 
 
 def load(path: Path, likes: dict[str, Tree]) -> tuple[dict[str, Tree], dict[str, Any]]:
-    """Some items of a checkpoint and its bookkeeping.
+    """Some items of a checkpoint and its bookkeeping, both as they were saved.
 
     Raises:
-        DamagedError: something could not be read.
-        InputError: all can be read, but shapes or names are not those of `likes`.
+        DamagedError: something cannot be read, or is not what was saved.
+        InputError: it is whole, but shapes or names are not those of `likes`.
     """
-    stored, notes = read_metadata(path)
+    there, notes = read_metadata(path)
     if "training" in likes and AVERAGED in notes[BOOKKEEPING]:
         raise InputError(
             f"checkpoint {path} is a mean of others, for inference alone: train in the "
             f"workdir that it was made from"
         )
-    wrong = [difference(stored.get(name), like) for name, like in likes.items()]
-    # What stands there is read whole before it is called another model's: cut files can
-    # make names vanish too.
-    targets = {
-        name: target(stored.get(name), None if any(wrong) else like)
-        for name, like in likes.items()
-    }
+    saved = {name: notes[FINGERPRINTS].get(name, {}) for name in likes}
+    wrong = [difference(saved[name], like) for name, like in likes.items()]
+    if any(wrong):
+        raise InputError(
+            f"checkpoint {path} is of another model: {'; '.join(filter(None, wrong))}"
+        )
+    targets = {name: target(there.get(name), like) for name, like in likes.items()}
     with quiet_failures():
         try:
             loaded = ocp.load_checkpointables(path, targets)
         except Exception as error:
             raise DamagedError(reason(error)) from None
-    empty = [name for name, tree in targets.items() if not jax.tree.leaves(tree)]
-    if empty:
-        raise DamagedError(f"nothing is left of {', '.join(empty)}")
-    if any(wrong):
-        raise InputError(
-            f"checkpoint {path} is of another model: {'; '.join(filter(None, wrong))}"
-        )
+    for name in likes:
+        compare(name, saved[name], fingerprints.of(loaded[name]))
     return loaded, notes[BOOKKEEPING]
 
 
-def read_metadata(path: Path) -> tuple[dict[str, Tree], dict[str, Any]]:
-    """Shapes and types of a checkpoint's items, and the JSON saved with them."""
+def compare(item: str, saved: dict[str, str], found: dict[str, str]) -> None:
+    """Refuse arrays that are not those that were saved.
+
+    Raises:
+        DamagedError: naming the first of them.
+    """
+    names = sorted(saved.keys() | found.keys())
+    other = [name for name in names if saved.get(name) != found.get(name)]
+    if other:
+        more = f", nor are {len(other) - 1} more" if len(other) > 1 else ""
+        raise DamagedError(f"{item}.{other[0]} is not what was saved{more}")
+
+
+def read_metadata(path: Path) -> tuple[dict[str, Tree], Notes]:
+    """Shapes and types of a checkpoint's items as Orbax tells them, and the notes.
+
+    Raises:
+        DamagedError: something cannot be read, or the notes are not what was saved.
+    """
     with quiet_failures():
         try:
             metadata = ocp.checkpointables_metadata(path)
         except Exception as error:
             raise DamagedError(reason(error)) from None
-    items, notes = metadata.metadata, metadata.custom_metadata
-    if not isinstance(notes, dict) or not isinstance(notes.get(BOOKKEEPING), dict):
-        raise DamagedError("_CHECKPOINT_METADATA is missing or cut short")
-    return dict(items or {}), notes
+    notes = sealed.check(metadata.custom_metadata, int(path.name))
+    return dict(metadata.metadata or {}), notes
 
 
-def target(stored: Tree, like: Tree) -> Tree:
+def target(there: Tree, like: Tree) -> Tree:
     """Shapes, types and places to load to; one device where `like` names none."""
     here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
 
     def leaf(array: Any) -> jax.ShapeDtypeStruct:
-        # A place in `stored` may be on devices that this process does not have.
+        # A place in `there` may be on devices that this process does not have.
         place = here if like is None else getattr(array, "sharding", None) or here
         return jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=place)
 
-    return jax.tree.map(leaf, stored if like is None else like)
+    return jax.tree.map(leaf, there if like is None else like)

@@ -1,0 +1,102 @@
+"""Checkpoints written one at a time beside the training, and older ones deleted.
+
+Nothing is deleted before its successor is whole, and nothing that cannot be read: what
+is damaged is left to its owner.
+"""
+
+import math
+import shutil
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from orbax.checkpoint import v1 as ocp
+
+from seq2seq_jax.training.notes import METRICS, STEP, Notes
+
+Tree = Any
+LEFT_OVER = ("*.orbax-checkpoint-tmp*", ".deleting-*")
+
+
+class Writer:
+    """Writes in the background and deletes what is neither new nor good.
+
+    Args:
+        directory: the folder of checkpoints; what a killed process left is cleared.
+        keep_last: newest checkpoints kept.
+        keep_best: checkpoints kept for their scores.
+        scores: by step, of the checkpoints that are there and may be deleted.
+        log: where one that cannot be deleted is named.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        keep_last: int,
+        keep_best: int,
+        scores: dict[int, float],
+        log: Callable[[str], None],
+    ):
+        self._directory = directory
+        self._keep = (keep_last, keep_best)
+        self._scores = scores
+        self._log = log
+        self._thread = ThreadPoolExecutor(1, "checkpoints")
+        self._saving: Future | None = None
+        for pattern in LEFT_OVER:
+            for path in directory.glob(pattern):
+                shutil.rmtree(path, ignore_errors=True)
+
+    def begin(self, items: dict[str, Tree], notes: Notes) -> None:
+        """Copy arrays to the host and begin to write them; call `wait` before."""
+        path = self._directory / str(notes[STEP])
+        response = ocp.save_checkpointables_async(path, items, custom_metadata=notes)
+        self._saving = self._thread.submit(self._finish, response, notes)
+
+    def wait(self) -> None:
+        """Wait for the end of what was begun last; raises what went wrong there."""
+        if self._saving is not None:
+            self._saving.result()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._thread.shutdown()
+
+    def _finish(self, response: Any, notes: Notes) -> None:
+        response.result()
+        self._scores[notes[STEP]] = score(notes)
+        for step in doomed(self._scores, *self._keep):
+            try:
+                delete(self._directory / str(step))
+            except FileNotFoundError:  # its owner was faster
+                pass
+            except OSError as error:
+                self._log(f"checkpoint {step} cannot be deleted: {error.strerror}")
+                continue
+            del self._scores[step]
+
+
+def score(notes: Notes) -> float:
+    """A checkpoint's score, the higher the better; -inf where it has none."""
+    metrics = notes[METRICS]
+    return -math.inf if metrics is None else metrics["score"]
+
+
+def doomed(scores: dict[int, float], keep_last: int, keep_best: int) -> list[int]:
+    """Steps that are neither among the newest nor among the best; of equals, the older.
+
+    >>> doomed({1: 0.9, 2: -math.inf, 3: 0.9, 4: 0.2, 5: -math.inf}, 1, 1)
+    [1, 2, 4]
+    """
+    newest = sorted(scores, reverse=True)
+    best = sorted(newest, key=lambda step: scores[step], reverse=True)
+    best = [step for step in best if scores[step] > -math.inf]
+    return sorted(scores.keys() - {*newest[:keep_last], *best[:keep_best]})
+
+
+def delete(path: Path) -> None:
+    """Delete a checkpoint; to who reads it is gone at once, not piece by piece."""
+    going = path.with_name(f".deleting-{path.name}")
+    path.rename(going)
+    shutil.rmtree(going, ignore_errors=True)
