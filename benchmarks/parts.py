@@ -116,8 +116,8 @@ def kinds(text: str) -> dict[str, tuple[str, str]]:
     module = hlo.parse(text)
     for name, computation in module.computations.items():
         told = {
-            name: kind(called.group(1))
-            for name, instruction in computation.instructions.items()
+            operation: kind(called.group(1))
+            for operation, instruction in computation.instructions.items()
             if (called := NAME.search(instruction.attributes))
         }
         usual = collections.Counter(told.values()).most_common(1)
