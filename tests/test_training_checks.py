@@ -76,7 +76,7 @@ def test_the_searches_of_evaluations_are_checked_beforehand():
     config = replace(GOOD, training=TrainingConfig(eval_coverage_penalty=0.2))
     checks.check(config)
     blind = replace(GOOD.model, attention="none", decoder="plain")
-    with pytest.raises(InputError, match="but the model looks nowhere"):
+    with pytest.raises(InputError, match="but the model has no attention"):
         checks.check(replace(config, model=blind))
 
 

@@ -177,7 +177,7 @@ def test_replacing_needs_no_alignment_in_the_result():
 
 
 def test_where_nothing_can_be_replaced_it_is_refused():
-    with pytest.raises(InputError, match="looks nowhere"):
+    with pytest.raises(InputError, match="model has none"):
         prone(attention="none").translate(["a"], replace_unk=True)
     bytes_ = tokenizers.train("byte", [])
     params = model.init_params(jax.random.key(0), TINY, bytes_.size, bytes_.size)

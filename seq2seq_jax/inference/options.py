@@ -96,8 +96,8 @@ def check_coverage(name: str, penalty: float, attention: str) -> None:
     """Refuse a coverage penalty for a model that looks nowhere in particular."""
     if penalty and not SCORES[attention].looks:
         raise InputError(
-            f"{name} is {penalty}, but the model looks nowhere in particular "
-            f"(model.attention is {attention!r}), expected 0"
+            f"{name} is {penalty}, but the model has no attention (model.attention is "
+            f"{attention!r}), expected 0"
         )
 
 

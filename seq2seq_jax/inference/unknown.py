@@ -83,7 +83,7 @@ def check(
     if not SCORES[attention].looks:
         raise InputError(
             f"unknown words can be replaced by what attention looked at only, but the "
-            f"model looks nowhere in particular (model.attention is {attention!r})"
+            f"model has none (model.attention is {attention!r})"
         )
     for side, tokenizer in (("source", source_tokenizer), ("target", target_tokenizer)):
         if tokenizer.units is None:
