@@ -8,19 +8,20 @@
 
 The paper's best single model (table 1): four LSTM layers, reversed source, dropout,
 local-p attention with the general score, input feeding; unknown words are replaced at
-translation. Its other models by flags: `--model.alignment global|local_m`,
-`--model.attention dot|concat|location`, `--model.input_feeding False`. The paper's 19.0
-BLEU (newstest2014, before the replacement) was not tried: DIR must hold WMT14 as
-prepared by TFDS. `small` is compared in docs/papers.md.
+translation. Its other models by flags: `--model.alignment
+global|local_m|local_m_paper`, `--model.attention dot|concat|location`,
+`--model.input_feeding False`. The paper's 19.0 BLEU (newstest2014, before the
+replacement) was not tried: DIR must hold WMT14 as prepared by TFDS. `small` is compared
+in docs/papers.md.
 
 Deviations of the full size: the cells and the output layer have biases, which start at
 0, the forget gate's at 1; attention sees the source's end marker, which in the authors'
-code it does not; there is no clipping of single states and of their gradients as in
-that code; embeddings count in the gradient's norm; vocabulary sizes count the special
-tokens. The paper's search has no length penalty, nor have evaluations here: `translate
---length-penalty 0`. Of `small`: lower-cased SentencePiece, two layers, global
-attention, wider first weights; a loss per token, smoothed by 0.1; Adam, clipped at 1,
-with warm-up and a cosine, in place of SGD; greedy evaluations.
+code it does not; states and their gradients are cut as in that code by `--model.cell
+clipped_lstm` alone; embeddings count in the gradient's norm; vocabulary sizes count the
+special tokens. The paper's search has no length penalty, nor have evaluations here:
+`translate --length-penalty 0`. Of `small`: lower-cased SentencePiece, two layers,
+global attention, wider first weights; a loss per token, smoothed by 0.1; Adam, clipped
+at 1, with warm-up and a cosine, in place of SGD; greedy evaluations.
 """
 
 from seq2seq_jax.config import Config, DataConfig, ModelConfig, TrainingConfig

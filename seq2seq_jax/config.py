@@ -93,8 +93,9 @@ class ModelConfig:
     """The shape of the model."""
 
     cell: str = "lstm"
-    """rnn, lstm, layer_norm_lstm, rnmt_lstm, gru (reset after), gru_reset_before (z
-    keeps), gru_bahdanau (z updates), nas, min_gru, min_lstm"""
+    """rnn, lstm, clipped_lstm, layer_norm_lstm, rnmt_lstm, rnmt_lstm_capped, gru (reset
+    after), gru_reset_before (z keeps), gru_bahdanau (z updates), nas, min_gru or
+    min_lstm"""
     hidden_size: int = 256
     """units of each layer; of each direction in a bidirectional encoder"""
     decoder_hidden_size: int | None = None
@@ -129,8 +130,9 @@ class ModelConfig:
     attention_heads: int = 1
     """attentions side by side, each on its own projection of query and annotations"""
     alignment: str = "global"
-    """energies -> weights: global (a softmax over all), local_m (in a window that moves
-    on a position a step), local_p, local_p_paper (one that is predicted), monotonic"""
+    """energies -> weights: global (a softmax over all), local_m, local_m_paper (in a
+    window that moves on a position a step), local_p, local_p_paper (in one that is
+    predicted) or monotonic"""
     window: int = 10
     """local alignments and score location_sensitive: D, positions on each side"""
     positions: int = 100
@@ -184,7 +186,7 @@ class TrainingConfig:
     normalize: str = "tokens"
     """what an update's summed loss is divided by: its target tokens or its sentences"""
     optimizer: str = "adam"
-    """adam, adamw, sgd, adagrad or adadelta"""
+    """adam, adamw, adam_l2, sgd, adagrad or adadelta"""
     learning_rate: float = 1e-3
     """peak learning rate; rnmt: that of one replica"""
     sgd_from: int | None = None
@@ -214,17 +216,17 @@ class TrainingConfig:
     momentum: float = 0.0
     """sgd: momentum"""
     beta1: float = 0.9
-    """adam, adamw: decay of the first moment"""
+    """adam, adamw, adam_l2: decay of the first moment"""
     beta2: float = 0.999
-    """adam, adamw: decay of the second moment"""
+    """adam, adamw, adam_l2: decay of the second moment"""
     rho: float = 0.95
     """adadelta: decay of the mean squares"""
     initial_accumulator: float = 0.1
     """adagrad: what the sums of squares start from"""
     epsilon: float | None = None
-    """adam, adamw, adadelta, adagrad: added to a divisor; None: the paper's"""
+    """all but sgd: added to a divisor; None: the paper's"""
     weight_decay: float = 0.01
-    """adamw: decoupled weight decay"""
+    """decay of matrices: adamw beside the gradient, adam_l2 as part of it"""
     clip_norm: float | None = 5.0
     """largest global norm of the gradient; None: no clipping"""
     label_smoothing: float = 0.1
@@ -244,7 +246,8 @@ class TrainingConfig:
     patience: int | None = None
     """evaluations without a better metric before stopping; None: never"""
     metric: str = "loss"
-    """what is best: loss, exact_match, token_error_rate, word_error_rate, bleu, chrf"""
+    """what is best: loss, exact_match, token_error_rate, word_error_rate, bleu, chrf,
+    rouge1, rouge2 or rougeL"""
     eval_examples: int = 500
     """development examples decoded at an evaluation for the metrics and samples"""
     eval_beam_size: int = 1

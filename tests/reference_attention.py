@@ -140,6 +140,15 @@ def local_m(params, config, energies, query, state):
     return window(config, energies, min(int(state["time"]), len(energies) - 1))
 
 
+def local_m_paper(params, config, energies, query, state):
+    """Luong 2015, section 3.2: p_t = t; a window behind the end has nothing in it."""
+    t, weights = int(state["time"]), np.zeros(len(energies))
+    near = [s for s in range(len(energies)) if abs(s - t) <= config.window]
+    if near:
+        weights[near] = softmax(energies[near])
+    return weights
+
+
 def local_p(params, config, energies, query, state):
     """Luong 2015, eqs. 9 and 10, with what the authors' code does."""
     inner = params["v"] @ np.tanh(query @ params["kernel"])
@@ -179,6 +188,7 @@ def monotonic(params, config, energies, query, state):
 ALIGNMENTS = {
     "global": global_weights,
     "local_m": local_m,
+    "local_m_paper": local_m_paper,
     "local_p": local_p,
     "local_p_paper": local_p_paper,
     "monotonic": monotonic,

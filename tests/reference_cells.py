@@ -31,6 +31,12 @@ def lstm(params, carry, x):
     return c, o * np.tanh(c)
 
 
+def clipped_lstm(params, carry, x):
+    """As the LSTM; c' and h' are cut at 50 on both sides."""
+    c, h = lstm(params, carry, x)
+    return np.maximum(np.minimum(c, 50), -50), np.maximum(np.minimum(h, 50), -50)
+
+
 def gru(params, carry, x):
     """cuDNN's GRU: n = tanh(W x + b + r (U h + b')); h' = z h + (1 - z) n."""
     (h,) = carry
@@ -92,6 +98,14 @@ def rnmt_lstm(params, carry, x):
     return c, c * sigmoid(o)
 
 
+def rnmt_lstm_capped(params, carry, x):
+    """As `rnmt_lstm`; c' is cut at 10 on both sides before the output gate."""
+    c, h = carry
+    i, f, g, o = (normed_gate(params, x, h, number) for number in range(4))
+    c = np.maximum(np.minimum(c * sigmoid(f) + sigmoid(i) * np.tanh(g), 10), -10)
+    return c, c * sigmoid(o)
+
+
 def nas(params, carry, x):
     """Zoph & Le 2017 as TensorFlow wires it, layer by layer."""
     c, h = carry
@@ -135,15 +149,18 @@ def min_lstm(params, carry, x):
 CELLS = {
     "rnn": rnn,
     "lstm": lstm,
+    "clipped_lstm": clipped_lstm,
     "gru": gru,
     "gru_reset_before": gru_reset_before,
     "gru_bahdanau": gru_bahdanau,
     "layer_norm_lstm": layer_norm_lstm,
     "rnmt_lstm": rnmt_lstm,
+    "rnmt_lstm_capped": rnmt_lstm_capped,
     "nas": nas,
     "min_gru": min_gru,
     "min_lstm": min_lstm,
 }
 
 # Arrays in a carry, where not 1.
-PARTS = {"lstm": 2, "layer_norm_lstm": 2, "rnmt_lstm": 2, "nas": 2}
+PARTS = {name: 2 for name in CELLS if "lstm" in name or name == "nas"}
+PARTS |= {"min_lstm": 1}

@@ -67,6 +67,14 @@ def bahdanau_appendix(params, config, annotations, state, y):
     return new, maxout(params["own"], old, y, new["context"])
 
 
+def bahdanau_groundhog(params, config, annotations, state, y):
+    """As the appendix, but nothing is read out of the word before the first one."""
+    new, _ = bahdanau(params, config, annotations, state, y)
+    seen = y if state["look"]["time"] > 0 else np.zeros(len(y))
+    old = state["carry"][-1][-1]
+    return new, maxout(params["own"], old, seen, new["context"])
+
+
 def cho(params, config, annotations, state, y):
     """Every gate sees c; h~ = tanh(W e + r (U h + C c)); z keeps; a maxout readout."""
     layer, own = params["layers"][0], params["own"]
@@ -167,6 +175,7 @@ DECODERS = {
     "luong_fed": (luong_fed, first_state),
     "bahdanau": (bahdanau, first_state),
     "bahdanau_appendix": (bahdanau_appendix, first_state),
+    "bahdanau_groundhog": (bahdanau_groundhog, first_state),
     "cho": (cho, cho_first),
     "gnmt": (gnmt, no_context),
     "gnmt_v2": (gnmt_v2, no_context),

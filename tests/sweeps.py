@@ -161,6 +161,7 @@ OTHER_DECODERS = [
 ]
 OTHER_DECODERS += [
     model_config("none", "plain", "lstm", "pass", False, (2, 2), residual="add"),
+    model_config("general", "bahdanau_groundhog", "rnn", "backward", True, (1, 1)),
     model_config("scaled_general", "luong_fed", "gru", "dense", True, (1, 2)),
     model_config(
         "additive",
@@ -195,6 +196,8 @@ SWEEP += [
         "additive", "luong_no_feed", "rnmt_lstm", "zero", False, (2, 2), residual="add"
     ),
     model_config("general", "luong", "nas", "dense", True, (1, 2)),
+    model_config("general", "luong", "clipped_lstm", "pass", False, (1, 1)),
+    model_config("general", "bahdanau", "rnmt_lstm_capped", "dense", True, (1, 1)),
     model_config("additive", "luong", "min_gru", "pass", True, (1, 1)),
     model_config("general", "luong_no_feed", "min_lstm", "dense", True, (2, 2)),
     model_config(
@@ -237,6 +240,7 @@ SWEEP += [
     attending("concat", "luong_no_feed", "local_p"),
     attending("scaled_general", "bahdanau", "local_p", attention_heads=2),
     attending("general", "luong", "local_p_paper"),
+    attending("general", "luong", "local_m_paper"),
     attending("concat_code", "luong", "local_m"),
     attending("location", "luong_no_feed"),
     attending("last", "bahdanau"),

@@ -96,6 +96,17 @@ def test_local_m_sees_its_window_alone_and_never_an_empty_one(time):
     assert_close(weights.sum(-1), np.ones(3), 1e-6)
 
 
+def test_local_m_of_the_paper_walks_off_the_end():
+    energies, mask = random_energies()
+    weights = np.asarray(aligned("local_m_paper", energies, mask, 5.0, window=2))
+    assert_close(
+        weights.sum(-1), np.array([1, 1, 0.0]), 1e-6
+    )  # of 9, 4 and 1 positions
+    assert weights[1, 3] == 1 and not weights[2].any()
+    stopped = aligned("local_m", energies, mask, 2.0, window=2)
+    assert_close(aligned("local_m_paper", energies, mask, 2.0, window=2)[0], stopped[0])
+
+
 def test_a_window_over_everything_is_global_attention():
     energies, mask = random_energies()
     wide = aligned("local_m", energies, mask, 3.0, window=9)

@@ -16,6 +16,8 @@ from seq2seq_jax.nn import layers, recurrence
 from seq2seq_jax.nn.cells import CELLS, run_cell, run_step
 
 D, H = 3, 4
+FORGETS = ("lstm", "clipped_lstm", "min_lstm")
+LIMITS = {"clipped_lstm": 50, "rnmt_lstm_capped": 10}
 PARALLEL = [kind for kind, cell in CELLS.items() if cell.whole]
 
 
@@ -105,6 +107,15 @@ def test_scan_is_a_loop_over_the_real_positions(kind, reverse):
         assert_close([part[row] for part in carry], list(last), 1e-6)
 
 
+@pytest.mark.parametrize("kind", LIMITS)
+def test_a_state_that_would_leave_its_limits_is_cut(kind):
+    cell = CELLS[kind]
+    params, (c, h), x = made(cell, dtype=np.float32)
+    for sign in (-1.0, 1.0):
+        (new, _), _ = whole_step(kind, params, (np.full_like(c, sign * 1e4), h), x)
+        assert_close(new, np.full_like(c, sign * LIMITS[kind]))
+
+
 @pytest.mark.parametrize("kind", ["lstm", "layer_norm_lstm", "rnmt_lstm"])
 def test_the_input_product_stands_outside_the_loop(kind):
     cell = CELLS[kind]
@@ -140,7 +151,7 @@ def test_each_matrix_has_its_initializer_and_only_forget_gates_a_bias(kind):
     assert np.all(params.pop("recurrent", 2.0) == 2.0)
     for name, vector in params.items():
         expected = np.full_like(vector, 1.0 if "gain" in name else 0.0)
-        if name == "bias" and kind in ("lstm", "min_lstm"):  # the second gate forgets
+        if name == "bias" and kind in FORGETS:  # the second gate
             expected[H : 2 * H] = 1.0
         assert_close(vector, expected)
 

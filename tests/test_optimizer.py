@@ -81,6 +81,18 @@ def test_adamw_pulls_matrices_to_zero_and_leaves_vectors():
     np.testing.assert_array_equal(after["bias"], 1.0)
 
 
+def test_adams_l2_is_part_of_the_matrices_gradients():
+    rng = np.random.default_rng(0)
+    params = {"kernel": rng.normal(size=(2, 2)), "bias": rng.normal(size=2)}
+    grads = {"kernel": rng.normal(size=(2, 2)), "bias": rng.normal(size=2)}
+    with jax.enable_x64(True):
+        config = replace(PLAIN, optimizer="adam_l2", weight_decay=0.5)
+        after = one_update(config, params, grads)
+        grads["kernel"] = grads["kernel"] + 0.5 * params["kernel"]
+        expected = one_update(replace(PLAIN, optimizer="adam"), params, grads)
+    jax.tree.map(np.testing.assert_allclose, after, expected)
+
+
 def test_epsilon_replaces_the_paper_s():
     grads, ones = {"w": jnp.ones(1)}, {"w": jnp.ones(1)}
     adam = one_update(replace(PLAIN, optimizer="adam", epsilon=1.0), ones, grads)

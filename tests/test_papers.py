@@ -81,9 +81,9 @@ RNMT = """
     encoder_projection 1024, bidirectional True, bidirectional_layers None,
     residual add, residual_from 3, attention additive, attention_heads 4, decoder rnmt,
     init uniform, init_scale 0.04, shared_vocab True, vocab_size 32000, batch_size 4096,
-    label_smoothing 0.1, optimizer adam, beta1 0.9, beta2 0.999, epsilon 1e-06,
-    learning_rate 0.0001, warmup_steps 500, schedule rnmt, decay_start 600000,
-    decay_every 600000, embedding_size 1024, replicas 32,
+    label_smoothing 0.1, optimizer adam_l2, beta1 0.9, beta2 0.999, epsilon 1e-06,
+    weight_decay 1e-05, learning_rate 0.0001, warmup_steps 500, schedule rnmt,
+    decay_start 600000, decay_every 600000, embedding_size 1024, replicas 32,
     bridge each_direction
 """
 # Half as many layers as tensorflow/nmt's where both directions of an encoder are two.

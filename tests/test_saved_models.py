@@ -72,6 +72,7 @@ TRAINED = {
     "adam": SWEEP[11],
     "adadelta": next(c for c in SWEEP if c.decoder == "cho"),
     "adamw": next(c for c in SWEEP if c.decoder == "gnmt"),
+    "adam_l2": next(c for c in SWEEP if c.cell == "rnmt_lstm_capped"),
     "adagrad": next(c for c in SWEEP if c.decoder == "rnmt"),
     "sgd": next(c for c in SWEEP if c.attention == "location_sensitive"),
 }

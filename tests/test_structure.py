@@ -117,6 +117,7 @@ FENCES = {
     "babel": ("data.builders.dates",),
     "sacrebleu": ("evaluation",),
     "rapidfuzz": ("evaluation",),
+    "rouge_score": ("evaluation",),
     "matplotlib": ("plots",),
     "tensorboardX": ("training.board",),
     "rich": ("training.reporting", "commands"),

@@ -116,7 +116,9 @@ def check_source(workdir: Path, command: str) -> None:
 
 def reads_source(workdir: Path) -> bool:
     """Whether a run's model is no language model."""
-    return run_config(workdir).model.encoder != "none"
+    from seq2seq_jax.nn.encoder import ENCODERS
+
+    return ENCODERS[run_config(workdir).model.encoder].reads
 
 
 def translate(

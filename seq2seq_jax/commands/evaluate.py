@@ -20,7 +20,10 @@ Tokens are characters or bytes where the target's tokeniser says so, else words.
 
 word error rate: lines that equal no reference, where a line is a word.
 
-BLEU and chrF2: by sacrebleu, with the signature to cite."""
+BLEU and chrF2: by sacrebleu, with the signature to cite.
+
+With --rouge, ROUGE-1, ROUGE-2 and ROUGE-L: by rouge-score, mean F1 of lines, not
+stemmed."""
 
 
 SAID = (*decoding.SEARCH, "replace_unk")  # the options that as_json repeats
@@ -38,6 +41,8 @@ class Options(decoding.Text):
     """compare without case; always so where the workdir has data.lowercase"""
     tokenize: str | None = None
     """sacrebleu's tokenisation for BLEU: 13a, none, intl, zh, char ...; None: 13a"""
+    rouge: flags.Switch = False
+    """ROUGE as well, for summaries"""
     json: flags.Switch = False
     """print one JSON object"""
 
@@ -60,14 +65,15 @@ def main(args: Sequence[str], prog: str) -> None:
         lowercase=options.lowercase or data.lowercase,
         tokenize=options.tokenize,
     )
-    # A wrong tokenisation must not be told after an hour of translation.
-    metrics.measure(["bleu"], [""], [[""]], comparison)
+    # A wrong tokenisation or a missing package must not be told after an hour.
+    names = metrics.chosen("rougeL") if options.rouge else metrics.chosen()
+    metrics.measure(names, [""], [[""]], comparison)
     sources = streams.lines(options.source)
     predictor = decoding.load(options)
     replacement = decoding.replacement(predictor, options)
     results = decoding.translate(predictor, sources, options, **replacement)
     hypotheses = [best.text for best, *_ in results]
-    measured = metrics.measure(list(METRICS), hypotheses, references, comparison)
+    measured = metrics.measure(names, hypotheses, references, comparison)
     if options.json:
         print(as_json(measured, len(hypotheses), options))
     else:

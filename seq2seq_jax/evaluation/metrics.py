@@ -5,6 +5,7 @@ longer than its reference). `references[i]` holds the accepted references of lin
 where there are several, the closest one counts.
 """
 
+import re
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from seq2seq_jax.errors import InputError, choose
 Lines = Sequence[str]
 References = Sequence[Sequence[str]]
 Units = Callable[[str], Sequence[Hashable]]
+WORD = re.compile(r"[^\W_]+")
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,14 @@ class Metric(NamedTuple):
         higher_is_better: False for error rates.
         title: what a table calls it.
         signature: options -> sacrebleu's signature; None where there is none.
+        extra: measured only where it is asked for.
     """
 
     function: Callable[[Lines, References, Options], float]
     higher_is_better: bool
     title: str
     signature: Callable[[References, Options], str] | None = None
+    extra: bool = False
 
 
 class Measured(NamedTuple):
@@ -80,6 +84,16 @@ def measure(
         signature = metric.signature and metric.signature(references, options)
         results[name] = Measured(value, signature)
     return results
+
+
+def chosen(*asked: str) -> list[str]:
+    """Names of what is always measured, and of what is asked for, ROUGE as a whole.
+
+    >>> "rouge1" in chosen("bleu"), "rouge1" in chosen("rougeL")
+    (False, True)
+    """
+    extra = any(METRICS[name].extra for name in asked if name in METRICS)
+    return [name for name, metric in METRICS.items() if extra or not metric.extra]
 
 
 def check(hypotheses: Lines, references: References) -> None:
@@ -203,6 +217,56 @@ def chrf(
     return _corpus(_chrf, hypotheses, references, options)
 
 
+def rouge(kind: str) -> Callable[[Lines, References, Options], float]:
+    """ROUGE by rouge-score (Lin 2004): the mean over lines of F1, not stemmed.
+
+    Of several references the one with the largest F1 counts. Words are runs of letters
+    and digits of any script, in lower case; of English text, those of rouge-score.
+
+    Args:
+        kind: rouge1 or rouge2 (n-grams), or rougeL (longest common subsequence).
+
+    >>> rouge("rougeL")(["the cat sat"], [["a dog", "The cat, it sat"]], Options())
+    85.71428571428571
+    """
+
+    def measured(hypotheses: Lines, references: References, options: Options) -> float:
+        check(hypotheses, references)
+        scorer = _rouge_scorer(kind)
+        total = sum(
+            scorer.score_multi(accepted, hypothesis)[kind].fmeasure
+            for hypothesis, accepted in zip(hypotheses, references, strict=True)
+        )
+        return 100.0 * total / len(hypotheses)
+
+    return measured
+
+
+def words(text: str) -> list[str]:
+    """Runs of letters and digits, in lower case.
+
+    >>> words("L'été, 2024_5")
+    ['l', 'été', '2024', '5']
+    """
+    return WORD.findall(text.lower())
+
+
+def _rouge_scorer(kind: str) -> Any:
+    try:
+        from rouge_score import rouge_scorer, tokenizers
+    except ImportError:
+        raise InputError(
+            f"metric {kind} needs the package rouge-score: "
+            f'pip install "seq2seq-jax[rouge]"'
+        ) from None
+
+    class Words(tokenizers.Tokenizer):
+        def tokenize(self, text: str) -> list[str]:
+            return words(text)
+
+    return rouge_scorer.RougeScorer([kind], tokenizer=Words())
+
+
 def _plain(text: str, options: Options) -> str:
     text = " ".join(text.split())
     return text.lower() if options.lowercase else text
@@ -274,4 +338,7 @@ METRICS: dict[str, Metric] = {
     "word_error_rate": Metric(word_error_rate, False, "word error rate"),
     "bleu": Metric(bleu, True, "BLEU", _signature(_bleu)),
     "chrf": Metric(chrf, True, "chrF2", _signature(_chrf)),
+    "rouge1": Metric(rouge("rouge1"), True, "ROUGE-1", extra=True),
+    "rouge2": Metric(rouge("rouge2"), True, "ROUGE-2", extra=True),
+    "rougeL": Metric(rouge("rougeL"), True, "ROUGE-L", extra=True),
 }

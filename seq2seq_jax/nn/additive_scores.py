@@ -124,7 +124,7 @@ def normed_additive_energies(
 ) -> jax.Array:
     """tensorflow/nmt's normed_bahdanau: e_j = g v/||v|| . tanh(W s + U h_j + b).
 
-    Weight normalisation (Salimans & Kingma 2016) of `additive`: the size of v is
+    Weight normalisation (Salimans & Kingma 2016, eq. 2) of `additive`: the size of v is
     learnt apart from its direction.
 
     >>> half = jnp.array([[0.5]])

@@ -77,9 +77,10 @@ def local_m_weights(
 ) -> jax.Array:
     """Luong 2015, section 3.2, local-m: p_t = t, a softmax over [p_t - D, p_t + D].
 
-    t counts target steps from 0 and stops at the last real position, so that the window
-    is never empty: the end marker's, which the authors' code does not have among its
-    annotations; it stops at the last word. D is `config.window`.
+    t counts target steps from 0 and, as in the authors' code, goes no further than the
+    last real position, so that the window is never empty: here that is the end
+    marker's, which the code does not have among its annotations. The paper does not
+    stop it: `local_m_paper`. D is `config.window`.
 
     >>> real, e, q = jnp.ones(5, bool), jnp.zeros(5), jnp.zeros(1)
     >>> state = AttentionState(jnp.zeros(5), jnp.zeros(5), jnp.asarray(9.0))
@@ -88,6 +89,26 @@ def local_m_weights(
     """
     centre = jnp.minimum(state.time, last_position(mask))
     return window_softmax(config, energies, mask, centre)
+
+
+def local_m_paper_weights(
+    params: Params,
+    config: ModelConfig,
+    energies: Array,
+    query: Array,
+    mask: Array,
+    state: AttentionState,
+) -> jax.Array:
+    """Luong 2015, section 3.2, local-m to the letter: p_t = t, wherever a source ends.
+
+    More than D steps after its end the window is empty, and the context 0.
+
+    >>> real, e, q = jnp.ones(5, bool), jnp.zeros(5), jnp.zeros(1)
+    >>> state = AttentionState(jnp.zeros(5), jnp.zeros(5), jnp.asarray(5.0))
+    >>> local_m_paper_weights({}, ModelConfig(window=1), e, q, real, state).tolist()
+    [0.0, 0.0, 0.0, 0.0, 1.0]
+    """
+    return window_softmax(config, energies, mask, jnp.asarray(state.time))
 
 
 def local_p_init(
@@ -225,6 +246,9 @@ def monotonic_weights(
 ALIGNMENTS = {
     "global": Alignment(no_init, global_weights),
     "local_m": Alignment(no_init, local_m_weights, settings=("window",)),
+    "local_m_paper": Alignment(
+        no_init, local_m_paper_weights, sums_to_one=False, settings=("window",)
+    ),
     "local_p": Alignment(
         local_p_init, local_p_weights, sums_to_one=False, settings=("window",)
     ),

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from seq2seq_jax.config import ModelConfig
-from seq2seq_jax.nn import layers
+from seq2seq_jax.nn import layers, sizes
 from seq2seq_jax.nn.alignments import ALIGNMENTS
 from seq2seq_jax.nn.memory import weighted_sum
 from seq2seq_jax.nn.scores import SCORES
@@ -19,6 +19,11 @@ from seq2seq_jax.types import (
     EncoderOutput,
     Params,
 )
+
+
+def context_size(config: ModelConfig) -> int:
+    """C of the contexts: 0 where there is nothing to look at."""
+    return 0 if SCORES[config.attention].empty else sizes.annotation_size(config)
 
 
 def init(

@@ -24,11 +24,13 @@ class Bridge(NamedTuple):
         apply: `(params, config, encoded) -> carry`, a tuple over decoder layers.
         sizes: `(config) -> list` over decoder layers of the sizes that `apply` gives,
             for `checks.check`.
+        reads: whether it reads the encoder's last carry.
     """
 
     init: Callable[..., Params]
     apply: Callable[[Params, ModelConfig, EncoderOutput], Carry]
     sizes: Callable[[ModelConfig], list[int]]
+    reads: bool = True
 
 
 def layer_below(config: ModelConfig, layer: int) -> int:
@@ -88,7 +90,7 @@ def zero(params: Params, config: ModelConfig, encoded: EncoderOutput) -> Carry:
 
 
 def same(params: Params, config: ModelConfig, encoded: EncoderOutput) -> Carry:
-    """The encoder's last state itself (Sutskever 2014).
+    """The encoder's last state itself: v of Sutskever et al. 2014, eq. 1.
 
     >>> end = (((jnp.ones(2),),),)
     >>> encoded = EncoderOutput(jnp.ones((1, 2)), end, jnp.ones(1, bool))
@@ -197,7 +199,7 @@ def backward(params: Params, config: ModelConfig, encoded: EncoderOutput) -> Car
 
 
 BRIDGES = {
-    "zero": Bridge(no_init, zero, all_agree),
+    "zero": Bridge(no_init, zero, all_agree, reads=False),
     "pass": Bridge(no_init, same, end_sizes),
     "each_direction": Bridge(
         no_init,

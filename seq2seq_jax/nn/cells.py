@@ -8,6 +8,7 @@ at every step of a sequence). sigma is the logistic function and `*` is elementw
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -65,7 +66,7 @@ def zoned_step(
     zones: Carry | None = None,
     zoneout: float = 0.0,
 ) -> tuple[Carry, jax.Array]:
-    """A step of which some units keep their state: Krueger et al. 2017, zoneout.
+    """A step of which some units keep their state: Krueger et al. 2017, section 3.
 
     `zones` is a carry of booleans, true where a unit keeps its last value. Without it
     each unit takes the expectation: zoneout * old + (1 - zoneout) * new.
@@ -148,11 +149,11 @@ def lstm_step(
 ) -> tuple[Carry, jax.Array]:
     """Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000.
 
-    Without peepholes.
-
     i, f, g, o = W x_t + U h_{t-1} + b, cut in four;
     c_t = sigma(f) * c_{t-1} + sigma(i) * tanh(g);  h_t = sigma(o) * tanh(c_t).
-    The forget gate's bias starts at 1 (Jozefowicz et al. 2015).
+    These are Graves 2013, eqs. 7 to 11, without the peepholes W_c: the formulation that
+    Sutskever et al. 2014 name. The forget gate's bias starts at 1 (Jozefowicz et al.
+    2015, section 5).
 
     >>> cell = CELLS["lstm"]
     >>> params = cell.init(jax.random.key(0), 3, 2, layers.initializers())
@@ -168,6 +169,47 @@ def lstm_step(
     return (c, h), h
 
 
+STATE_CUT, GRADIENT_CUT = 50.0, 1000.0  # of the code of Luong et al. 2015
+
+
+@jax.custom_vjp
+def cut(x: jax.Array) -> jax.Array:
+    """x within +-50; the gradient passes as if uncut, itself within +-1000.
+
+    >>> cut(jnp.array([3.0, 60.0])).tolist()
+    [3.0, 50.0]
+    >>> jax.grad(lambda x: 2000.0 * cut(x) + cut(-x))(60.0).item()
+    999.0
+    """
+    return jnp.clip(x, -STATE_CUT, STATE_CUT)
+
+
+cut.defvjp(
+    lambda x: (cut(x), None),
+    lambda _, gradient: (jnp.clip(gradient, -GRADIENT_CUT, GRADIENT_CUT),),
+)
+
+
+def clipped_lstm_step(
+    params: Params, carry: Carry, projected: Array, drop: Array | None = None
+) -> tuple[Carry, jax.Array]:
+    """As `lstm_step`, with c_t and h_t cut: what the code of Luong et al. 2015 does.
+
+    The paper has no word of it. The code cuts both at +-50 and the gradients that reach
+    them at +-1000; what the gradient of a value that is cut should be it does not ask,
+    nor is it asked here.
+
+    >>> params = {"recurrent": jnp.zeros((1, 4))}
+    >>> gates = jnp.array([9.0, 99.0, 9.0, 0.0])  # c_t is about c_{t-1} + 1
+    >>> (c, _), _ = clipped_lstm_step(params, (jnp.full(1, 49.5), jnp.ones(1)), gates)
+    >>> c.tolist()
+    [50.0]
+    """
+    (c, h), _ = lstm_step(params, carry, projected, drop)
+    h = cut(h)
+    return (cut(c), h), h
+
+
 def nas_init(
     key: jax.Array, input_size: int, hidden_size: int, inits: layers.Initializers
 ) -> Params:
@@ -181,8 +223,8 @@ def nas_step(
 ) -> tuple[Carry, jax.Array]:
     """Zoph & Le 2017, the cell found by search that tensorflow/nmt calls `nas`.
 
-    As TensorFlow's NASCell builds the paper's drawing: a, ..., h = W x_t and
-    a', ..., h' = U h_{t-1}, each cut in eight;
+    As TensorFlow's NASCell builds the paper's drawing, figure 8 (it has no equations):
+    a, ..., h = W x_t and a', ..., h' = U h_{t-1}, each cut in eight;
 
     l = tanh(sigma(a + a') * relu(b + b'));  m = tanh(sigma(c + c') + relu(d * d'));
     n = tanh(tanh(e + e') * sigma(f + f'));  p = sigma(tanh(g + g') + sigma(h + h'));
@@ -213,6 +255,9 @@ def nas_step(
 CELLS = {
     "rnn": Cell(make_init(1), one_part, project, rnn_step, 1),
     "lstm": Cell(make_init(4, forget_bias=1.0), two_parts, project, lstm_step, 2),
+    "clipped_lstm": Cell(
+        make_init(4, forget_bias=1.0), two_parts, project, clipped_lstm_step, 2
+    ),
     "gru": Cell(grus.gru_init, one_part, project, grus.gru_step, 1),
     "gru_reset_before": Cell(
         make_init(3), one_part, project, grus.gru_reset_before_step, 1
@@ -230,6 +275,13 @@ CELLS = {
         two_parts,
         project_without_bias,
         normed.rnmt_lstm_step,
+        2,
+    ),
+    "rnmt_lstm_capped": Cell(
+        normed.rnmt_lstm_init,
+        two_parts,
+        project_without_bias,
+        partial(normed.rnmt_lstm_step, cap=10.0),
         2,
     ),
     "nas": Cell(nas_init, two_parts, project_without_bias, nas_step, 2),

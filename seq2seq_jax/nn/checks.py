@@ -7,7 +7,7 @@ from seq2seq_jax import config as configs
 from seq2seq_jax import limits, unread
 from seq2seq_jax.config import Config, ModelConfig
 from seq2seq_jax.errors import InputError, choose
-from seq2seq_jax.nn import layers, sizes
+from seq2seq_jax.nn import attention, layers, sizes
 from seq2seq_jax.nn.alignments import ALIGNMENTS
 from seq2seq_jax.nn.backends import BACKENDS
 from seq2seq_jax.nn.bridges import BRIDGES
@@ -77,7 +77,8 @@ def check(config: ModelConfig, shared_vocab: bool = False) -> None:
 def check_layers(config: ModelConfig) -> None:
     """Layers, cell, bridge and initial values."""
     reads = ENCODERS[config.encoder].reads
-    if not reads and (config.attention != "none" or config.bridge != "zero"):
+    looks, bridge = attention.context_size(config), BRIDGES[config.bridge]
+    if not reads and (looks or bridge.reads):
         raise InputError(
             f"model.encoder {config.encoder!r} reads no source, but model.attention is "
             f"{config.attention!r} and model.bridge {config.bridge!r}: set "
@@ -103,7 +104,7 @@ def check_layers(config: ModelConfig) -> None:
             f"model.cell {config.cell!r} has none: set model.recurrent_dropout 0"
         )
     size = sizes.decoder_size(config)
-    for layer, given in enumerate(BRIDGES[config.bridge].sizes(config)):
+    for layer, given in enumerate(bridge.sizes(config)):
         if given != size:
             raise InputError(
                 f"model.bridge {config.bridge!r} needs encoder and decoder of one "

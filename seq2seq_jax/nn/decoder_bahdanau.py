@@ -1,16 +1,18 @@
 """Bahdanau's decoder: attends with the old state, before the layers are updated.
 
-Its readout (`maxout.readout`) reads the features that its two entries differ in: the
-state s_i as section 3.1 writes it, p(y_i | ...) = g(y_{i-1}, s_i, c_i), or s_{i-1} as
-appendix A.2.2 does, and GroundHog, the authors' code, which shifts the states by one.
+Its readout (`maxout.readout`) reads the features that its entries differ in: the state
+s_i as eq. 4 of section 3.1 writes it, p(y_i | ...) = g(y_{i-1}, s_i, c_i), or s_{i-1}
+as appendix A.2.2 does, and GroundHog, the authors' code, which shifts the states by
+one. That code besides has no word before the first one.
 """
 
 import jax
+import jax.numpy as jnp
 
 from seq2seq_jax.config import ModelConfig
-from seq2seq_jax.nn import layers
+from seq2seq_jax.nn import layers, maxout
 from seq2seq_jax.nn.stack import Noise, feed_share, look, run_layers
-from seq2seq_jax.types import AttentionMemory, DecoderState, Params
+from seq2seq_jax.types import Array, AttentionMemory, DecoderState, Params
 
 
 def advance(
@@ -46,7 +48,6 @@ def appendix_advance(
     s_{i-1} is the query: the top layer's old state itself, without what a residual
     connection adds to its output.
 
-    >>> import jax.numpy as jnp
     >>> from seq2seq_jax.nn import attention, stack
     >>> config = ModelConfig(cell="rnn", attention="dot")
     >>> names = ("input", "feed", "recurrent")
@@ -66,3 +67,38 @@ def appendix_advance(
     """
     new, (_, context) = advance(params, config, memory, state, projected, noise)
     return new, (state.carry[-1][-1], context)
+
+
+def groundhog_advance(
+    params: Params,
+    config: ModelConfig,
+    memory: AttentionMemory,
+    state: DecoderState,
+    projected: jax.Array,
+    noise: Noise,
+) -> tuple[DecoderState, tuple[jax.Array, jax.Array, jax.Array]]:
+    """As `appendix_advance`; features: (s_{i-1}, c_i, 0 at the first word, else 1)."""
+    new, features = appendix_advance(params, config, memory, state, projected, noise)
+    later = jnp.asarray(state.attention.time > 0, features[0].dtype)
+    return new, (*features, later[..., None])
+
+
+def groundhog_readout(
+    params: Params,
+    config: ModelConfig,
+    features: tuple[jax.Array, jax.Array, jax.Array],
+    embedded: Array,
+) -> jax.Array:
+    """GroundHog's `check_first_word`: as `maxout.readout`, with V_o E y_0 = 0.
+
+    In the recurrence y_0 is the start marker's embedding, as in the other entries.
+
+    >>> params = {"kernel": jnp.array([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])}
+    >>> s, y, c = jnp.array([4.0]), jnp.array([2.0]), jnp.array([3.0])
+    >>> for later in (jnp.zeros(1), jnp.ones(1)):
+    ...     print(groundhog_readout(params, ModelConfig(), (s, c, later), y).item())
+    4.0
+    5.0
+    """
+    output, context, later = features
+    return maxout.readout(params, config, (output, context), embedded * later)

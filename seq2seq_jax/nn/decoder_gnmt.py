@@ -31,7 +31,7 @@ import jax
 import jax.numpy as jnp
 
 from seq2seq_jax.config import ModelConfig
-from seq2seq_jax.nn import layers, sizes
+from seq2seq_jax.nn import attention, layers, sizes
 from seq2seq_jax.nn.stack import (
     Looked,
     Noise,
@@ -55,10 +55,11 @@ def refuse(config: ModelConfig) -> str:
     >>> refuse(ModelConfig(decoder_layers=2))
     ''
     """
-    if config.attention == "none":
+    if not attention.context_size(config):
         return (
-            "hands a context to all layers, but model.attention is 'none': set "
-            "model.attention additive, or model.decoder luong"
+            f"hands a context to all layers, but model.attention is "
+            f"{config.attention!r}: set model.attention additive, or model.decoder "
+            f"luong"
         )
     if config.decoder_layers < 2:
         return (
@@ -71,7 +72,7 @@ def refuse(config: ModelConfig) -> str:
 
 def feeds(config: ModelConfig) -> tuple[int, ...]:
     """Each layer reads a context beside its input from below."""
-    return (sizes.context_size(config),) * config.decoder_layers
+    return (attention.context_size(config),) * config.decoder_layers
 
 
 def fed_bottom(
@@ -181,7 +182,7 @@ def unroll(
 def readout(
     params: Params, config: ModelConfig, features: Features, embedded: Array
 ) -> jax.Array:
-    """Wu et al. 2016: the top layer's output alone predicts.
+    """Wu et al. 2016, figure 1: the top layer's output alone predicts.
 
     >>> features = jnp.ones(1), jnp.full(1, 2.0)
     >>> readout({}, ModelConfig(), features, jnp.zeros(1)).tolist()
@@ -192,7 +193,7 @@ def readout(
 
 def rnmt_readout_size(config: ModelConfig) -> int:
     """H + C."""
-    return sizes.decoder_size(config) + sizes.context_size(config)
+    return sizes.decoder_size(config) + attention.context_size(config)
 
 
 def rnmt_readout(

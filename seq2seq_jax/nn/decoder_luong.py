@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from seq2seq_jax.config import ModelConfig
-from seq2seq_jax.nn import layers, sizes
+from seq2seq_jax.nn import attention, layers, sizes
 from seq2seq_jax.nn.stack import (
     Noise,
     feed_share,
@@ -31,7 +31,7 @@ Vector = Callable[[Params, jax.Array, Array], jax.Array]
 def init(key: jax.Array, config: ModelConfig, inits: layers.Initializers) -> Params:
     """W_c `[C + H, H]`, without bias as in the authors' code."""
     size = sizes.decoder_size(config)
-    width = sizes.context_size(config) + size
+    width = attention.context_size(config) + size
     return layers.dense_init(key, width, size, inits.kernel, bias=False)
 
 
@@ -45,7 +45,7 @@ def projects(config: ModelConfig) -> bool:
 
     Contexts of several heads stand side by side; those are multiplied as they come.
     """
-    return config.attention_heads == 1 and sizes.context_size(config) > 0
+    return config.attention_heads == 1 and attention.context_size(config) > 0
 
 
 def memory(
@@ -64,7 +64,7 @@ def memory(
 
 def context_rows(params: Params, config: ModelConfig) -> jax.Array:
     """W_c^c `[C, H]`, what W_c multiplies a context by."""
-    return jnp.asarray(params["kernel"])[: sizes.context_size(config)]
+    return jnp.asarray(params["kernel"])[: attention.context_size(config)]
 
 
 def share(params: Params, config: ModelConfig, context: jax.Array) -> jax.Array:

@@ -3,6 +3,7 @@
 import jax
 
 from seq2seq_jax.config import ModelConfig
+from seq2seq_jax.nn import attention
 from seq2seq_jax.nn.stack import (
     Noise,
     look,
@@ -20,7 +21,7 @@ def refuse(config: ModelConfig) -> str:
     >>> refuse(ModelConfig(attention="none"))
     ''
     """
-    if config.attention == "none":
+    if not attention.context_size(config):
         return ""
     return (
         f"predicts from its layers alone, but model.attention is {config.attention!r}: "

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from seq2seq_jax.config import ModelConfig
 from seq2seq_jax.nn import (
+    attention,
     decoder_bahdanau,
     decoder_cho,
     decoder_gnmt,
@@ -113,9 +114,9 @@ def bahdanau(advance: Callable[..., tuple[DecoderState, Any]]) -> Decoder:
     """An entry that differs in what its `advance` hands to the maxout readout."""
     return Decoder(
         init=maxout.init,
-        feeds=only_bottom(sizes.context_size),
+        feeds=only_bottom(attention.context_size),
         readout_size=maxout.size,
-        start=zero_context(sizes.context_size),
+        start=zero_context(attention.context_size),
         advance=advance,
         readout=maxout.readout,
         unroll=partial(scan_steps, advance),
@@ -129,7 +130,7 @@ def gnmt(ground: decoder_gnmt.Ground, looked: Looked = looks_now) -> Decoder:
         init=no_init,
         feeds=decoder_gnmt.feeds,
         readout_size=sizes.decoder_size,
-        start=zero_context(sizes.context_size),
+        start=zero_context(attention.context_size),
         advance=partial(decoder_gnmt.advance, ground),
         readout=decoder_gnmt.readout,
         unroll=partial(decoder_gnmt.unroll, ground, looked=looked),
@@ -143,7 +144,7 @@ DECODERS = {
         init=no_init,
         feeds=only_bottom(lambda config: 0),
         readout_size=sizes.decoder_size,
-        start=zero_context(sizes.context_size),
+        start=zero_context(attention.context_size),
         advance=decoder_plain.advance,
         readout=decoder_plain.readout,
         unroll=decoder_plain.unroll,
@@ -159,6 +160,9 @@ DECODERS = {
     ),
     "bahdanau": bahdanau(decoder_bahdanau.advance),
     "bahdanau_appendix": bahdanau(decoder_bahdanau.appendix_advance),
+    "bahdanau_groundhog": bahdanau(decoder_bahdanau.groundhog_advance)._replace(
+        readout=decoder_bahdanau.groundhog_readout
+    ),
     "cho": Decoder(
         init=decoder_cho.init,
         feeds=only_bottom(sizes.decoder_size),

@@ -13,17 +13,26 @@ How: the step is traced once; what follows from constants alone is computed befo
 loop; of the products left, those with one constant factor are put off, and joined where
 they are added up. So any step will do, as it is; one without such products is a plain
 `lax.scan`.
+
+A product that is only added to an input of the step (gates, of which the inputs' share
+was computed before) has that input's gradient, so it is noted once; and what is kept of
+it is the sum, so the loop back reads one array in place of two.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 
-from seq2seq_jax.nn.joined import join
+from seq2seq_jax.nn import layers
+from seq2seq_jax.nn.joined import ADDITIONS, is_slot, join
 from seq2seq_jax.traced import Loop, Product, Slot, read, trace
+
+SUM = "sum of a product and an input"
 
 
 def scan(
@@ -48,9 +57,10 @@ def scan(
     if not loop.products:
         return jax.lax.scan(step, carry, xs, reverse=reverse, unroll=unroll)
     products, kept = list(loop.products.values()), loop.read_in_loop()
+    sums = added_inputs(loop, len(jax.tree.leaves(carry)))
     others = list(dict.fromkeys(product.other for product in products))
     plain_scan = partial(jax.lax.scan, reverse=reverse, unroll=unroll)
-    call = partial(all_steps, loop, kept, others, plain_scan)
+    call = partial(all_steps, loop, kept, others, sums, plain_scan)
 
     @jax.custom_vjp
     def run(factors: list, plain: list, carry: list, xs: list) -> tuple:
@@ -58,18 +68,21 @@ def scan(
 
     def forward(factors: list, *rest: list) -> tuple:
         steps = partial(call, factors)
-        result, pull, noted = jax.vjp(steps, *rest, taps(loop, *rest[1:]), has_aux=True)
+        result, pull, noted = jax.vjp(
+            steps, *rest, taps(loop, sums, *rest[1:]), has_aux=True
+        )
         return result, (factors, pull, noted)
 
     def backward(residuals: tuple, cotangents: Any) -> tuple:
         factors, pull, noted = residuals
-        *rest, d_products = pull(cotangents)
-        gradients = [
-            product.gradient(factor, noted[others.index(product.other)], d_product)
-            for product, factor, d_product in zip(
-                products, factors, d_products, strict=True
-            )
-        ]
+        *rest, tapped = pull(cotangents)
+        d_xs = rest[-1]
+        gradients = []
+        for product, factor, tap in zip(products, factors, tapped, strict=True):
+            made = product.equation.name
+            d_product = d_xs[sums[made].input] if made in sums else tap
+            other = noted[others.index(product.other)]
+            gradients.append(gradient(product, factor, other, d_product))
         return gradients, *rest
 
     run.defvjp(forward, backward)
@@ -82,10 +95,47 @@ def scan(
     return jax.tree.unflatten(loop.structure, [*carried, *ys])
 
 
+def gradient(product: Product, factor: Any, others: Any, d_products: Any) -> Any:
+    """The factor's, from what all steps multiplied it by, and got back for it."""
+    if product.is_of_rows:
+        return layers.summed_products(others, d_products).astype(factor.dtype)
+    return product.gradient(factor, others, d_products)
+
+
+class Added(NamedTuple):
+    """Where a product is only added to an input of the step.
+
+    Attributes:
+        input: which of the inputs that are scanned over.
+        total: the slot of the sum.
+    """
+
+    input: int
+    total: Slot
+
+
+def added_inputs(loop: Loop, carried: int) -> dict[Slot | None, Added]:
+    """By the slot of a product, what it is only added to, and that only there."""
+    places = [place for equation in loop.equations for place in equation.inputs]
+    uses = Counter(place for place in [*places, *loop.outputs] if is_slot(place))
+    inputs = {slot: number for number, slot in enumerate(loop.inputs[carried:])}
+    found: dict[Slot | None, Added] = {}
+    for equation in loop.equations:
+        terms = equation.inputs if equation.primitive.name in ADDITIONS else []
+        if len(terms) != 2 or not all(is_slot(x) and uses[x] == 1 for x in terms):
+            continue
+        for product, other in (terms, terms[::-1]):
+            alike = product.aval.shape == other.aval.shape
+            if alike and product in loop.products and other in inputs:
+                found[product] = Added(inputs[other], equation.outputs[0])
+    return found
+
+
 def all_steps(
     loop: Loop,
     kept: list[Slot],
     others: list[Slot],
+    sums: dict[Slot | None, Added],
     scan: Callable[..., Any],
     factors: list,
     plain: list,
@@ -101,6 +151,7 @@ def all_steps(
     places = {slot: place for place, slot in enumerate(loop.products)}
     products = list(loop.products.values())
     turned = list(map(Product.turned, products, factors)) if taps else []
+    totals = {added.total for added in sums.values()} if taps else set()
 
     def body(carry: list, now: tuple) -> tuple[list, tuple[list, list]]:
         x, taps = now
@@ -113,10 +164,13 @@ def all_steps(
                 product = products[place]
                 other = read(values, product.other)
                 if taps:
-                    pair = factors[place], turned[place]
-                    made = [tapped(product, *pair, other, taps[place])]
+                    given = factors[place], turned[place], other
+                    here = turned_back if taps[place] is None else tapped
+                    made = [here(product, *given, *jax.tree.leaves(taps[place]))]
                 else:
                     made = [product.apply(factors[place], other)]
+            if equation.name in totals:
+                made = [checkpoint_name(made[0], SUM)]
             values.update(zip(equation.outputs, made, strict=True))
         outputs = [read(values, slot) for slot in loop.outputs]
         noted = [values[slot] for slot in others] if taps else []
@@ -124,10 +178,25 @@ def all_steps(
 
     if taps:
         # Products are kept for the backward pass; what lies between is made anew.
-        policy = jax.checkpoint_policies.dots_saveable
+        policy = jax.checkpoint_policies.save_from_both_policies(
+            jax.checkpoint_policies.dots_saveable,
+            jax.checkpoint_policies.save_only_these_names(SUM),
+        )
         body = jax.checkpoint(body, prevent_cse=False, policy=policy)
     carry, (ys, noted) = scan(body, carry, (xs, taps))
     return (carry, ys), noted
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def turned_back(product: Product, factor: Any, turned: Any, other: Any) -> Any:
+    """The product; no cotangent goes to the factor."""
+    return product.apply(factor, other)
+
+
+turned_back.defvjp(
+    lambda product, factor, turned, other: (product.apply(factor, other), turned),
+    lambda product, turned, ct: (None, None, product.pull(turned, ct)),
+)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -142,11 +211,19 @@ tapped.defvjp(
 )
 
 
-def taps(loop: Loop, carry: list, xs: list) -> list:
-    """Zeros for each product of each step; nothing reads them, so they cost nothing."""
-    steps = len(xs[0])
-    return [
+def taps(
+    loop: Loop, sums: dict[Slot | None, Added], carry: list, xs: list
+) -> list[jax.Array | None]:
+    """Zeros for each product of each step; nothing reads them, so they cost nothing.
+
+    None for a product whose cotangent is an input's.
+    """
+
+    def zeros(made: Slot) -> jax.Array | None:
+        if made in sums:
+            return None
         # Made from data: zeros vary over devices as the data does.
-        jnp.zeros_like(carry[0], shape=(steps, *made.aval.shape), dtype=made.aval.dtype)
-        for made in (product.equation.outputs[0] for product in loop.products.values())
-    ]
+        shape = len(xs[0]), *made.aval.shape
+        return jnp.zeros_like(carry[0], shape=shape, dtype=made.aval.dtype)
+
+    return [zeros(product.equation.outputs[0]) for product in loop.products.values()]

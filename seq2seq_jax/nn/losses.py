@@ -30,12 +30,13 @@ def linear_cross_entropy(
     mask: Array,
     label_smoothing: float = 0.0,
 ) -> Sums:
-    """Sums over real tokens of the label-smoothed cross-entropy (Szegedy et al. 2016).
+    """Sums over real tokens of the label-smoothed cross-entropy.
 
-    With logits l = readout W + b and smoothing u, the target distribution is 1 - u on
-    the target plus u / V on every token: loss = lse - (1 - u) l_y - u mean(l), where
-    lse is log sum exp l. A prediction counts as correct where no logit is above the
-    target's. Only `loss` has a gradient; the other sums are reports.
+    Szegedy et al. 2016, section 7: with logits l = readout W + b and smoothing u, the
+    target distribution is 1 - u on the target plus u / V on every token, so the loss is
+    lse - (1 - u) l_y - u mean(l), where lse is log sum exp l. A prediction counts as
+    correct where no logit is above the target's. Only `loss` has a gradient; the other
+    sums are reports.
 
     Args:
         readout: `[..., R]`.
@@ -171,7 +172,9 @@ def forward(
         d_logits = exps / norm - label_smoothing / size
         d_logits = d_logits - jnp.where(onehot, 1.0 - label_smoothing, 0.0)
         d_logits = jnp.where(real[..., None], d_logits, 0.0)
-        d_kernel = d_kernel + layers.matmul(x.T, d_logits.astype(kernel.dtype))
+        d_kernel = d_kernel + layers.summed_products(
+            x.astype(kernel.dtype), d_logits.astype(kernel.dtype)
+        )
         d_x = layers.matmul(d_logits, kernel.T)
         return (
             d_kernel,

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from seq2seq_jax.config import ModelConfig
-from seq2seq_jax.nn import layers, sizes
+from seq2seq_jax.nn import attention, layers, sizes
 from seq2seq_jax.types import Array, Params
 
 
@@ -16,7 +16,9 @@ def size(config: ModelConfig) -> int:
 
 
 def maxima(wide: jax.Array) -> jax.Array:
-    """t_j = max(t~_{2j-1}, t~_{2j}) (Goodfellow et al. 2013): `[..., 2 l] -> [..., l]`.
+    """`[..., 2 l] -> [..., l]`: t_j = max(t~_{2j-1}, t~_{2j}).
+
+    Goodfellow et al. 2013, section 2, with two pieces to a unit.
 
     >>> maxima(jnp.array([1.0, 2.0, 4.0, 3.0])).tolist()
     [2.0, 4.0]
@@ -27,7 +29,7 @@ def maxima(wide: jax.Array) -> jax.Array:
 def init(key: jax.Array, config: ModelConfig, inits: layers.Initializers) -> Params:
     """U_o, V_o and C_o, one above the other, `[H + E + C, 2 l]`, and a bias."""
     width = sizes.decoder_size(config) + config.embedding_size
-    width += sizes.context_size(config)
+    width += attention.context_size(config)
     return layers.dense_init(key, width, 2 * size(config), inits.kernel)
 
 

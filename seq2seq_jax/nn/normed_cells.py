@@ -1,11 +1,12 @@
-"""LSTMs with a layer normalisation in each gate (Ba, Kiros & Hinton 2016).
+"""LSTMs with a layer normalisation in each gate (Ba, Kiros & Hinton 2016, eq. 4).
 
 LN(x) = (x - mean x) / sqrt(var x + 1e-8), mean and variance over the H units of one
 gate; then a gain and a shift for each unit, which start at 1 and 0. What is normalised
 is the sum of the input's and the recurrent product; the former, without bias (a shift
-follows), is still one product for the whole sequence. (In Ba et al.'s own LSTM
-each of the two products is normalised by itself, over all gates together. That is not
-here: a decoder adds two shares of the input product, see `nn/stack.py`.)
+follows), is still one product for the whole sequence. (In Ba et al.'s own LSTM, eqs. 20
+to 22 of their supplement, each of the two products is normalised by itself, over all
+gates together. That is not here: a decoder adds two shares of the input product, see
+`nn/stack.py`.)
 """
 
 from typing import Any
@@ -92,14 +93,20 @@ def layer_norm_lstm_step(
 
 
 def rnmt_lstm_step(
-    params: Params, carry: Carry, projected: Array, drop: Array | None = None
+    params: Params,
+    carry: Carry,
+    projected: Array,
+    drop: Array | None = None,
+    cap: float | None = None,
 ) -> tuple[Carry, jax.Array]:
     """RNMT+, Chen et al. 2018, section 4.1: no non-linearity on the output.
 
     i, f, g, o = the four parts of W x_t + U h_{t-1}, each a_k * LN(.) + b_k;
     c_t = sigma(f) * c_{t-1} + sigma(i) * tanh(g);  h_t = sigma(o) * c_t.
-    The forget gate has no bias of its own and c_t is not normalised, as in the authors'
-    code (lingvo's LayerNormalizedLSTMCellSimple), which besides cuts c_t at +-10.
+    (The section tells this in words and numbers no equation.) The forget gate has no
+    bias of its own and c_t is not normalised, as in the authors' code, lingvo's
+    LayerNormalizedLSTMCellSimple. That code besides cuts c_t at +-`cap`, 10: the entry
+    `rnmt_lstm_capped`.
 
     >>> params = rnmt_lstm_init(jax.random.key(0), 2, 2, layers.initializers())
     >>> carry = jnp.array([4.0, 8.0]), jnp.zeros(2)
@@ -109,5 +116,6 @@ def rnmt_lstm_step(
     c, h = carry
     i, f, g, o = normed_gates(params, h, projected, drop)
     c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+    c = c if cap is None else jnp.clip(c, -cap, cap)
     h = jax.nn.sigmoid(o) * c
     return (c, h), h

@@ -56,7 +56,7 @@ def highway_init(key: jax.Array, size: int, inits: layers.Initializers) -> Param
 
 
 def highway(params: Params, below: Sequence[jax.Array], output: jax.Array) -> jax.Array:
-    """y = t * m + (1 - t) * x with t = sigma(W_T x + b_T) (Srivastava et al. 2015).
+    """Srivastava et al. 2015, eq. 3: y = t * m + (1 - t) * x, t = sigma(W_T x + b_T).
 
     >>> import jax.numpy as jnp
     >>> params = {"kernel": jnp.zeros((1, 1)), "bias": jnp.zeros(1)}
@@ -68,7 +68,7 @@ def highway(params: Params, below: Sequence[jax.Array], output: jax.Array) -> ja
 
 
 def dense(params: Params, below: Sequence[jax.Array], output: jax.Array) -> jax.Array:
-    """x^{l+1} = m^l + sum_{j <= l} x^j (Britz et al. 2017, dense residuals).
+    """x^{l+1} = m^l + sum_{j <= l} x^j (Britz et al. 2017, section 4.3, dense).
 
     Of the inputs below, those of the output's size.
 

@@ -43,6 +43,8 @@ class Score(NamedTuple):
         settings: fields of the config that it reads and some other entries do not.
         looks: whether its weights tell where a step looks; if not, they are the same at
             every step.
+        empty: whether there is nothing to look at, so that contexts have no numbers and
+            only the encoder's last state reaches the decoder.
     """
 
     init: Callable[..., Params]
@@ -53,6 +55,7 @@ class Score(NamedTuple):
     refuse: Callable[[ModelConfig], str] = lambda config: ""
     settings: tuple[str, ...] = ()
     looks: bool = True
+    empty: bool = False
 
 
 def no_init(
@@ -179,7 +182,12 @@ ADDITIVE = Score(
 
 SCORES = {
     "none": Score(
-        no_init, empty_memory, none_energies, refuse=none_refuse, looks=False
+        no_init,
+        empty_memory,
+        none_energies,
+        refuse=none_refuse,
+        looks=False,
+        empty=True,
     ),
     "last": Score(
         no_init,

@@ -31,11 +31,6 @@ def decoder_size(config: ModelConfig) -> int:
     return config.decoder_hidden_size or config.hidden_size
 
 
-def context_size(config: ModelConfig) -> int:
-    """C of the contexts: 0 without attention."""
-    return 0 if config.attention == "none" else annotation_size(config)
-
-
 def has_residual(config: ModelConfig, layer: int, inputs: int, outputs: int) -> bool:
     """Whether layer `layer` (from 0) has a residual connection: its sizes agree."""
     wanted = config.residual != "none" and layer + 1 >= config.residual_from

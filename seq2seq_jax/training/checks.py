@@ -4,10 +4,11 @@ from seq2seq_jax import limits, unread
 from seq2seq_jax.config import Config
 from seq2seq_jax.data import pipeline
 from seq2seq_jax.errors import InputError, choose
-from seq2seq_jax.evaluation.metrics import METRICS
+from seq2seq_jax.evaluation.metrics import METRICS, measure
 from seq2seq_jax.inference.options import check_coverage
 from seq2seq_jax.nn import checks as model_checks
 from seq2seq_jax.nn import model
+from seq2seq_jax.nn.encoder import ENCODERS
 from seq2seq_jax.training import embeddings, optimizer
 from seq2seq_jax.training.step import NORMALIZERS
 from seq2seq_jax.training.unread import READERS
@@ -27,6 +28,8 @@ def check(config: Config) -> None:
     embeddings.check(config)
     check_source(config)
     choose(["loss", *METRICS], training.metric, "training.metric")
+    if training.metric != "loss":  # a package that it needs may be missing
+        measure([training.metric], [""], [[""]])
     choose(NORMALIZERS, training.normalize, "training.normalize")
     check_sampled_softmax(config)
     if training.scheduled_sampling > 1:
@@ -73,7 +76,7 @@ def check_final_rate(config: Config) -> None:
 
 def check_source(config: Config) -> None:
     """Refuse data without sources for a model that reads them, and the reverse."""
-    if config.data.target_only != (config.model.encoder == "none"):
+    if config.data.target_only == ENCODERS[config.model.encoder].reads:
         raise InputError(
             f"data.target_only is {config.data.target_only} and model.encoder "
             f"{config.model.encoder!r}: a language model needs data.target_only True "

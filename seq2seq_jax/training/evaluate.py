@@ -13,7 +13,7 @@ import numpy as np
 from seq2seq_jax.config import Config
 from seq2seq_jax.data.corpus import Corpus
 from seq2seq_jax.data.pipeline import Prepared, eval_batches
-from seq2seq_jax.evaluation.metrics import METRICS, Options, measure, units_of
+from seq2seq_jax.evaluation.metrics import METRICS, Options, chosen, measure, units_of
 from seq2seq_jax.inference.predictor import Predictor, read_length_ratio
 from seq2seq_jax.nn import model
 from seq2seq_jax.training import parallel
@@ -103,8 +103,9 @@ class Evaluator:
         hypotheses = [best for best, *_ in self._translate(params, sources, alignments)]
         said = [hypothesis.text for hypothesis in hypotheses]
         idle = set() if has_words(targets) else {"bleu"}
-        idle.discard(self._config.training.metric)
-        names = [name for name in METRICS if name not in idle]
+        metric = self._config.training.metric
+        idle.discard(metric)
+        names = [name for name in chosen(metric) if name not in idle]
         options = Options(units_of(self._config.data.target_tokenizer))
         measured = measure(names, said, targets, options)
         samples = [

@@ -27,15 +27,28 @@ def is_matrix(params: Params) -> Params:
 
 
 def _adam(config: TrainingConfig) -> optax.GradientTransformation:
-    """Kingma & Ba 2015; the paper's epsilon is 1e-8."""
+    """Kingma & Ba 2015, algorithm 1; the paper's epsilon is 1e-8."""
     epsilon = 1e-8 if config.epsilon is None else config.epsilon
     return optax.scale_by_adam(config.beta1, config.beta2, epsilon)
 
 
 def _adamw(config: TrainingConfig) -> optax.GradientTransformation:
-    """Loshchilov & Hutter 2019: decay beside the gradient, scaled by the rate alone."""
+    """Loshchilov & Hutter 2019, algorithm 2: decay beside the gradient.
+
+    It is scaled by the rate alone.
+    """
     decay = optax.add_decayed_weights(config.weight_decay, mask=is_matrix)
     return optax.chain(_adam(config), decay)
+
+
+def _adam_l2(config: TrainingConfig) -> optax.GradientTransformation:
+    """Adam on the gradient of the loss and of weight_decay / 2 |W|^2.
+
+    Chen et al. 2018 (RNMT+), section 4.2, by 1e-5 for English to German. It is added
+    after clipping, and to matrices and embeddings alone, as in `adamw`.
+    """
+    decay = optax.add_decayed_weights(config.weight_decay, mask=is_matrix)
+    return optax.chain(decay, _adam(config))
 
 
 def _sgd(config: TrainingConfig) -> optax.GradientTransformation:
@@ -76,6 +89,7 @@ class Optimizer(NamedTuple):
 OPTIMIZERS = {
     "adam": Optimizer(_adam, ("beta1", "beta2", "epsilon")),
     "adamw": Optimizer(_adamw, ("beta1", "beta2", "epsilon", "weight_decay")),
+    "adam_l2": Optimizer(_adam_l2, ("beta1", "beta2", "epsilon", "weight_decay")),
     "sgd": Optimizer(_sgd, ("momentum",)),
     "adagrad": Optimizer(_adagrad, ("initial_accumulator", "epsilon")),
     "adadelta": Optimizer(_adadelta, ("rho", "epsilon")),

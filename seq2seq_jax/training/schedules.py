@@ -36,13 +36,13 @@ def constant(config: TrainingConfig, t: Array) -> Array:
 
 
 def inverse_sqrt(config: TrainingConfig, t: Array) -> Array:
-    """sqrt(w / max(t, w)) for w updates of warm-up: Vaswani et al. 2017."""
+    """sqrt(w / max(t, w)) for w updates of warm-up: Vaswani et al. 2017, eq. 3."""
     warmup = max(config.warmup_steps, 1)
     return jnp.sqrt(warmup / jnp.maximum(t, warmup))
 
 
 def cosine(config: TrainingConfig, t: Array) -> Array:
-    """Half a cosine down to `final_learning_rate`: Loshchilov & Hutter 2017."""
+    """Half a cosine down to `final_learning_rate`: Loshchilov & Hutter 2017, eq. 5."""
     span = max(config.steps - config.warmup_steps, 1)
     done = jnp.clip((t - config.warmup_steps) / span, 0.0, 1.0)
     floor = config.final_learning_rate / config.learning_rate
