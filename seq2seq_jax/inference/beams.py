@@ -176,26 +176,27 @@ def with_rows(change: Callable[..., Any], beam: Beam, *others: Beam) -> Beam:
 
 
 def first_beam(step: Step, rules: Rules, state: Any, alive: int = 1) -> Beam:
-    """`alive` hypotheses a row, which hold BOS alone; other beams are impossible."""
+    """`alive` hypotheses a row, which hold BOS alone."""
     batch, beams, longest = len(rules.limits), rules.beam_size, len(rules.divisors)
     state = jax.tree.map(
-        lambda x: jnp.broadcast_to(x[:, None], (batch, beams, *x.shape[1:])), state
+        lambda x: jnp.broadcast_to(x[:, None], (batch, alive, *x.shape[1:])), state
     )
-    tokens = jnp.full((batch, beams), rules.bos, jnp.int32)
+    tokens = jnp.full((batch, alive), rules.bos, jnp.int32)
     weights = jax.eval_shape(step, rules.shared, state, tokens)[2]
     nothing = jnp.full((batch, beams), -jnp.inf)
     none = jnp.zeros((batch, beams), jnp.int32)
     steps = jnp.zeros((longest, batch, beams), jnp.int32)
+    looks = (longest, batch, beams, weights.shape[-1])
     covers = rules.coverage_penalty is not None
     return Beam(
         time=jnp.int32(0),
         state=state,
         tokens=tokens,
-        log_probs=nothing.at[:, :alive].set(0.0),
+        log_probs=jnp.zeros((batch, alive)),
         coverage=jnp.zeros(weights.shape, weights.dtype) if covers else None,
         finished=Finished(nothing, nothing, none, none),
         ended=none[:, 0],
-        trace=Trace(steps, steps, jnp.zeros((longest, *weights.shape), weights.dtype)),
+        trace=Trace(steps, steps, jnp.zeros(looks, weights.dtype)),
         done=rules.limits <= 0,
     )
 
@@ -249,6 +250,8 @@ def record(
     beam: Beam, tokens: jax.Array, parents: jax.Array, weights: jax.Array
 ) -> Trace:
     """The trace with one more step."""
+    # Before the first step there may be a single beam.
+    weights = jnp.broadcast_to(weights, (*tokens.shape, weights.shape[-1]))
     return jax.tree.map(
         lambda steps, new: lax.dynamic_update_index_in_dim(steps, new, beam.time, 0),
         beam.trace,

@@ -116,7 +116,10 @@ def beam_search(
         limits, shared, mask, max_length, *penalties, *sizes, forbidden, bos, eos
     )
     ahead = largest_ahead(rules.divisors, rules.limits)
-    return run(beam_step, step, rules, ahead, first_beam(step, rules, state))
+    # All beams would say the same at the first step: it is made by one of them.
+    here = functools.partial(step, shared)
+    first = beam_step(here, rules, ahead, first_beam(step, rules, state))
+    return run(beam_step, step, rules, ahead, first)
 
 
 def greedy_search(
@@ -212,10 +215,14 @@ def beam_step(
     state, log_probs, weights = step(beam.state, beam.tokens)
     coverage = covered(beam, weights)
     totals = beam.log_probs[..., None] + allowed(log_probs, rules, time)
-    vocabulary = totals.shape[-1]
+    rows, beams, vocabulary = totals.shape
+    missing = max(0, 2 * size - beams * vocabulary)
+    totals = jnp.pad(
+        totals.reshape(rows, -1), ((0, 0), (0, missing)), constant_values=-jnp.inf
+    )
     # At most K of the 2K best are endings, so at least K can live on.
-    best, place = top_k(totals.reshape(len(totals), -1), 2 * size)
-    parents, tokens = place // vocabulary, place % vocabulary
+    best, place = top_k(totals, 2 * size)
+    parents, tokens = jnp.minimum(place // vocabulary, beams - 1), place % vocabulary
     ending = tokens == rules.eos
     # An ending counts among the K best only: with K = 1, only if it is the best token.
     ends = ending[:, :size] & ~beam.done[:, None]
