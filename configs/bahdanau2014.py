@@ -21,8 +21,8 @@ as RNNsearch-50* had; the paper does not tell its beam (12 is what others cite);
 `--model.decoder bahdanau` takes s_i as section 3.1 writes it, `bahdanau_groundhog` sees
 no word before the first one as the authors' code does. Evaluations search without a
 length penalty: `translate --length-penalty 0`. Of `small`: lower-cased SentencePiece,
-dropout, the initial values of ours; a loss per token, smoothed by 0.1; Adam, clipped at
-5, with warm-up and a cosine, in place of Adadelta; greedy evaluations.
+dropout, the initial values `unit_rows`; a loss per token, smoothed by 0.1; Adam,
+clipped at 5, with warm-up and a cosine, in place of Adadelta; greedy evaluations.
 """
 
 from seq2seq_jax.config import Config, DataConfig, ModelConfig, TrainingConfig
@@ -90,6 +90,7 @@ def small(attention: bool = True) -> Config:
             decoder="bahdanau_appendix",
             readout_size=128,
             dropout=0.2,
+            init="unit_rows",
         ),
         training=TrainingConfig(
             steps=1500,

@@ -14,7 +14,7 @@ user brings as a TSV. `small` is compared in docs/papers.md.
 Deviations of the full size: batches hold phrases of about one length, phrases of over
 nine words are left out, the cells have biases, the 15,000 words count the special
 tokens, and the number of updates (about three days of the authors' machine) is ours. Of
-`small`: lower-cased SentencePiece, dropout, the initial values of ours; a loss per
+`small`: lower-cased SentencePiece, dropout, the initial values `unit_rows`; a loss per
 token, smoothed by 0.1; Adam, clipped at 5, with warm-up and a cosine, in place of
 Adadelta.
 """
@@ -80,6 +80,7 @@ def small() -> Config:
             readout_size=128,
             output_rank=64,
             dropout=0.2,
+            init="unit_rows",
         ),
         training=TrainingConfig(
             steps=1500,

@@ -18,8 +18,8 @@ pairs of over 100 subwords are left out; the first states come from the encoder.
 authors' code cuts cell states at 10: `--model.cell rnmt_lstm_capped`. The 4,096 pairs
 of a batch are taken for 32 replicas of 128 each, which the schedule counts. Of `small`:
 lower-cased SentencePiece, two and three layers, residual connections from the second
-on, dropout on their inputs alone, the initial values of ours; gradients clipped at 1, a
-cosine in place of the schedule.
+on, dropout on their inputs alone, the initial values `unit_rows`; gradients clipped at
+1, a cosine in place of the schedule.
 """
 
 from seq2seq_jax.config import Config, DataConfig, ModelConfig, TrainingConfig
@@ -100,6 +100,7 @@ def small() -> Config:
             attention_heads=4,
             decoder="rnmt",
             dropout=0.2,
+            init="unit_rows",
         ),
         training=TrainingConfig(
             steps=1500,

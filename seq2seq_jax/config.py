@@ -156,7 +156,7 @@ class ModelConfig:
     tied_embeddings: str = "none"
     """none, input (both sides' are one), output (the target's are its matrix) or all"""
     init: str = "default"
-    """first weights: default, uniform, gaussian ...: the table INITIALIZERS"""
+    """first weights: default, unit_rows, uniform ...: the table INITIALIZERS"""
     init_scale: float | None = None
     """width of init uniform (0.1) or gaussian (0.01); None: the one in brackets"""
     dtype: str = "float32"

@@ -64,7 +64,16 @@ LAWS = {
     "default": {
         "kernel": GLOROT_UNIFORM,
         "recurrent": (is_orthogonal, ROWS),
+        "embedding": (is_normal, 1.0),
+        "tied": (is_normal, COLUMNS**-0.5),
+        "attention": GLOROT_UNIFORM,
+        "vector": (is_uniform, GLOROT_VECTOR * 3**0.5),
+    },
+    "unit_rows": {
+        "kernel": GLOROT_UNIFORM,
+        "recurrent": (is_orthogonal, ROWS),
         "embedding": (is_normal, COLUMNS**-0.5),
+        "tied": (is_normal, COLUMNS**-0.5),
         "attention": GLOROT_UNIFORM,
         "vector": (is_uniform, GLOROT_VECTOR * 3**0.5),
     },
@@ -73,6 +82,7 @@ LAWS = {
         "kernel": (is_normal, 0.01),
         "recurrent": (is_orthogonal, ROWS),
         "embedding": (is_normal, 0.01),
+        "tied": (is_normal, 0.01),
         "attention": (is_normal, 0.001),
         "vector": (is_zero, 0.0),
     },
@@ -117,6 +127,15 @@ def started(recipe, **values):
 
     leaves = jax.tree_util.tree_leaves_with_path(make(jax.random.key(0)))
     return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
+
+
+def test_a_table_that_predicts_as_well_starts_with_rows_of_unit_length():
+    for tied, spreads in (("none", (1, 1)), ("output", (1, 0.125))):
+        params = started(
+            "text", embedding_size=64, hidden_size=64, tied_embeddings=tied
+        )
+        for side, spread in zip(("source", "target"), spreads, strict=True):
+            is_normal(params[f"['{side}']['table']"], spread)
 
 
 def test_bahdanaus_model_starts_as_appendix_b_1_says():

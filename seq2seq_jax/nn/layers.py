@@ -21,6 +21,7 @@ class Initializers(NamedTuple):
         kernel: matrices.
         recurrent: a cell's recurrent matrix `[H, G*H]`.
         embedding: tables `[V, E]`.
+        tied: a table that is the output layer's matrix as well.
         attention: matrices inside an attention score.
         vector: an attention score's vector v_a, as a matrix `[A, 1]`.
     """
@@ -28,6 +29,7 @@ class Initializers(NamedTuple):
     kernel: Initializer
     recurrent: Initializer
     embedding: Initializer
+    tied: Initializer
     attention: Initializer
     vector: Initializer
 
@@ -36,10 +38,18 @@ def default_initializers(scale: float | None) -> Initializers:
     """Rules that need no tuning.
 
     Glorot & Bengio 2010, eq. 16, for kernels, an orthogonal matrix for each recurrent
-    product (Saxe et al. 2014), N(0, 1/E) for embeddings.
+    product (Saxe et al. 2014), N(0, 1) for embeddings: gates of the first layer then
+    have values of about 1, and training is faster than from rows of unit length. Those,
+    N(0, 1/E), are for a table that predicts as well: logits should start small.
     """
     kernel = jax.nn.initializers.glorot_uniform()
-    return Initializers(kernel, orthogonal_blocks, unit_rows, kernel, kernel)
+    normal = jax.nn.initializers.normal(1.0)
+    return Initializers(kernel, orthogonal_blocks, normal, unit_rows, kernel, kernel)
+
+
+def unit_row_initializers(scale: float | None) -> Initializers:
+    """As the default, with N(0, 1/E) for all embeddings."""
+    return default_initializers(scale)._replace(embedding=unit_rows)
 
 
 def unit_rows(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
@@ -57,7 +67,7 @@ def uniform_initializers(scale: float | None) -> Initializers:
     def uniform(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
         return jax.random.uniform(key, shape, minval=-width, maxval=width)
 
-    return Initializers(*[uniform] * 5)
+    return Initializers(*[uniform] * 6)
 
 
 def gaussian_initializers(scale: float | None) -> Initializers:
@@ -74,16 +84,17 @@ def gaussian_initializers(scale: float | None) -> Initializers:
 
     plain = gaussian(1.0)
     zeros = jax.nn.initializers.zeros
-    return Initializers(plain, orthogonal_blocks, plain, gaussian(0.1), zeros)
+    return Initializers(plain, orthogonal_blocks, plain, plain, gaussian(0.1), zeros)
 
 
 def glorot_initializers(kernel: Initializer) -> Callable[..., Initializers]:
     """tensorflow/nmt's `init_op` glorot_normal or glorot_uniform, for everything."""
-    return lambda scale: Initializers(*[kernel] * 5)
+    return lambda scale: Initializers(*[kernel] * 6)
 
 
 INITIALIZERS: dict[str, Callable[[float | None], Initializers]] = {
     "default": default_initializers,
+    "unit_rows": unit_row_initializers,
     "uniform": uniform_initializers,
     "gaussian": gaussian_initializers,
     "glorot_normal": glorot_initializers(jax.nn.initializers.glorot_normal()),

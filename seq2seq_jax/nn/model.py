@@ -37,8 +37,9 @@ def init_params(
     keys = jax.random.split(key, 5)
     size, readout = config.embedding_size, decoder.readout_size(config)
     tied, reader = is_output_tied(config), ENCODERS[config.encoder]
+    table = inits._replace(embedding=inits.tied) if tied else inits
     params = {
-        "target": FRONTEND.init(keys[1], target_vocab_size, size, inits),
+        "target": FRONTEND.init(keys[1], target_vocab_size, size, table),
         "encoder": reader.init(keys[2], config, inits),
         "decoder": decoder.init(keys[3], config, inits),
         "head": HEAD.init(keys[4], readout, target_vocab_size, inits, tied),
