@@ -18,8 +18,8 @@ Deviations of the full size: the cells, the bridge and the output layer have bia
 batches at a time; WMT14 is read whole, not cut to 348M words; there are as many updates
 as RNNsearch-50* had; the paper does not tell its beam (12 is what others cite); the
 30,000 words count the special tokens. The readout takes s_{i-1} as in appendix A.2.2;
-`--model.decoder bahdanau` takes s_i as section 3.1 writes it, `bahdanau_groundhog` sees
-no word before the first one as the authors' code does. Evaluations search without a
+`--model.decoder bahdanau` takes s_i as section 3.1 writes it, `bahdanau_groundhog` is
+the authors' code's, whose states have read a word more. Evaluations search without a
 length penalty: `translate --length-penalty 0`. Of `small`: lower-cased SentencePiece,
 dropout, the initial values `unit_rows`; a loss per token, smoothed by 0.1; Adam,
 clipped at 5, with warm-up and a cosine, in place of Adadelta; greedy evaluations.

@@ -11,15 +11,18 @@ decoder layer, whose context goes to every layer and to the softmax. The paper's
 BLEU (newstest2014) was not tried: DIR must hold WMT14 as prepared by TFDS. `small` is
 compared in docs/papers.md.
 
-Deviations of the full size: SentencePiece BPE in place of the wordpiece model; the L2
-penalty is on matrices alone and not clipped with the loss's gradient, which is, at 5;
-dropout falls on the layers' inputs and on the readout, not on the attention's weights;
-pairs of over 100 subwords are left out; the first states come from the encoder. The
-authors' code cuts cell states at 10: `--model.cell rnmt_lstm_capped`. The 4,096 pairs
-of a batch are taken for 32 replicas of 128 each, which the schedule counts. Of `small`:
-lower-cased SentencePiece, two and three layers, residual connections from the second
-on, dropout on their inputs alone, the initial values `unit_rows`; gradients clipped at
-1, a cosine in place of the schedule.
+Deviations of the full size: SentencePiece BPE in place of the wordpiece model; heads
+have no keys beside their values; the L2 penalty is on matrices alone and not clipped
+with the loss's gradient. Ours are: the dropout rates, the clipping at 5, the loss per
+token, the beam of 4. Dropout falls on the layers' inputs and on the readout, not on the
+attention's weights; pairs of over 100 subwords are left out; the first states come from
+the encoder. The 4,096 pairs of a batch are taken for 32 replicas of 128 each, which the
+schedule counts. The authors' code (lingvo) differs from the paper: cell states are cut
+at 10 (`--model.cell rnmt_lstm_capped`), beta2 is 0.98, the rate decays from 400,000 on,
+unusual gradients are left out, the beam is 16. Of `small`: lower-cased SentencePiece,
+two and three layers, residual connections from the second on, dropout on their inputs
+alone, the initial values `unit_rows`; gradients clipped at 1, a cosine in place of the
+schedule.
 """
 
 from seq2seq_jax.config import Config, DataConfig, ModelConfig, TrainingConfig

@@ -68,11 +68,17 @@ def bahdanau_appendix(params, config, annotations, state, y):
 
 
 def bahdanau_groundhog(params, config, annotations, state, y):
-    """As the appendix, but nothing is read out of the word before the first one."""
-    new, _ = bahdanau(params, config, annotations, state, y)
-    seen = y if state["look"]["time"] > 0 else np.zeros(len(y))
-    old = state["carry"][-1][-1]
-    return new, maxout(params["own"], old, seen, new["context"])
+    """GroundHog: the last word is read with the last context, then the state looks."""
+    carry, seen = state["carry"], np.zeros(len(y))
+    if state["look"]["time"] > 0:  # there is no word before the first one
+        seen = y
+        carry, _ = run_stack(params, config, carry, np.r_[y, state["context"]])
+    query = carry[-1][-1]
+    looked, context = attend(
+        params["attention"], config, query, annotations, state["look"]
+    )
+    new = {"carry": carry, "context": context, "look": looked}
+    return new, maxout(params["own"], query, seen, context)
 
 
 def cho(params, config, annotations, state, y):

@@ -182,8 +182,8 @@ def test_init_scale_bounds_every_matrix(part):
     assert abs(np.mean(values)) < 0.005
 
 
-def test_initial_embeddings_have_unit_length_on_average():
-    table = layers.initializers().embedding(jax.random.key(0), (200, 64))
+def test_embeddings_that_predict_have_unit_length_on_average():
+    table = layers.initializers().tied(jax.random.key(0), (200, 64))
     assert 0.95 < np.mean(np.sum(np.asarray(table) ** 2, axis=1)) < 1.05
 
 

@@ -5,7 +5,7 @@ longer than its reference). `references[i]` holds the accepted references of lin
 where there are several, the closest one counts.
 """
 
-import re
+import unicodedata
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -17,7 +17,6 @@ from seq2seq_jax.errors import InputError, choose
 Lines = Sequence[str]
 References = Sequence[Sequence[str]]
 Units = Callable[[str], Sequence[Hashable]]
-WORD = re.compile(r"[^\W_]+")
 
 
 @dataclass(frozen=True)
@@ -243,12 +242,15 @@ def rouge(kind: str) -> Callable[[Lines, References, Options], float]:
 
 
 def words(text: str) -> list[str]:
-    """Runs of letters and digits, in lower case.
+    """Runs of letters, the marks on them, and digits, in lower case.
 
-    >>> words("L'été, 2024_5")
-    ['l', 'été', '2024', '5']
+    >>> words("L'été, 2024_5"), words("हिन्दी भाषा")
+    (['l', 'été', '2024', '5'], ['हिन्दी', 'भाषा'])
     """
-    return WORD.findall(text.lower())
+    kinds = ("L", "M", "N")
+    return "".join(
+        x if unicodedata.category(x).startswith(kinds) else " " for x in text.lower()
+    ).split()
 
 
 def _rouge_scorer(kind: str) -> Any:

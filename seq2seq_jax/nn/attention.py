@@ -35,8 +35,9 @@ def init(
 ) -> Params:
     """Parameters of score and alignment; for N heads N of them, and projections.
 
-    Head n sees W_q^n q `[H / N]` and W_v^n h_s `[C / N]` (Vaswani et al. 2017, section
-    3.2.2, for any score; Chen et al. 2018 with the additive one).
+    Head n sees W_q^n q `[H / N]` and W_v^n h_s `[C / N]`: Vaswani et al. 2017, section
+    3.2.2, for any score (Chen et al. 2018 take the additive one), but that keys are the
+    score's own, made of W_v^n h_s: there is no W_k beside it.
     """
     heads = config.attention_heads
     if heads == 1:

@@ -195,9 +195,9 @@ def clipped_lstm_step(
 ) -> tuple[Carry, jax.Array]:
     """As `lstm_step`, with c_t and h_t cut: what the code of Luong et al. 2015 does.
 
-    The paper has no word of it. The code cuts both at +-50 and the gradients that reach
-    them at +-1000; what the gradient of a value that is cut should be it does not ask,
-    nor is it asked here.
+    The paper has no word of it. The code cuts both at +-50, and at +-1000 the gradients
+    that come back through time; here that of the layer's output is cut with them. The
+    gradient of a value that is cut passes as if it was not, there and here.
 
     >>> params = {"recurrent": jnp.zeros((1, 4))}
     >>> gates = jnp.array([9.0, 99.0, 9.0, 0.0])  # c_t is about c_{t-1} + 1

@@ -2,9 +2,11 @@
 
 Its readout (`maxout.readout`) reads the features that its entries differ in: the state
 s_i as eq. 4 of section 3.1 writes it, p(y_i | ...) = g(y_{i-1}, s_i, c_i), or s_{i-1}
-as appendix A.2.2 does, and GroundHog, the authors' code, which shifts the states by
-one. That code besides has no word before the first one.
+as appendix A.2.2 does. GroundHog, the authors' code, reads s_{i-1} too, but its states
+are a word ahead: s_i has read y_i.
 """
+
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -77,10 +79,21 @@ def groundhog_advance(
     projected: jax.Array,
     noise: Noise,
 ) -> tuple[DecoderState, tuple[jax.Array, jax.Array, jax.Array]]:
-    """As `appendix_advance`; features: (s_{i-1}, c_i, 0 at the first word, else 1)."""
-    new, features = appendix_advance(params, config, memory, state, projected, noise)
-    later = jnp.asarray(state.attention.time > 0, features[0].dtype)
-    return new, (*features, later[..., None])
+    """GroundHog: s_{i-1} = f(s_{i-2}, y_{i-1}, c_{i-1}) -> c_i = attend(s_{i-1}).
+
+    So what is read out, and looks, has read the last word already, with the context of
+    the step before. At the first step there is no word: s_0 looks as it is. Features:
+    (s_{i-1}, c_i, 0 at the first step, else 1).
+    """
+    feed = layers.apply_mask(state.context, noise.inputs[0])
+    projected = projected + feed_share(params, feed)
+    moved, _ = run_layers(params, config, state.carry, projected, noise)
+    later = jnp.asarray(state.attention.time > 0)[..., None]
+    carry = jax.tree.map(partial(jnp.where, later), moved, state.carry)
+    query = carry[-1][-1]
+    looked, context = look(params, config, memory, query, state.attention)
+    first = later.astype(context.dtype)
+    return DecoderState(carry, context, looked), (query, context, first)
 
 
 def groundhog_readout(
@@ -90,8 +103,6 @@ def groundhog_readout(
     embedded: Array,
 ) -> jax.Array:
     """GroundHog's `check_first_word`: as `maxout.readout`, with V_o E y_0 = 0.
-
-    In the recurrence y_0 is the start marker's embedding, as in the other entries.
 
     >>> params = {"kernel": jnp.array([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])}
     >>> s, y, c = jnp.array([4.0]), jnp.array([2.0]), jnp.array([3.0])
