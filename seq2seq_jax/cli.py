@@ -8,6 +8,7 @@ from seq2seq_jax.commands import (
     align,
     average,
     evaluate,
+    info,
     parameters,
     plan,
     score,
@@ -26,6 +27,7 @@ COMMANDS: dict[str, Any] = {
     "evaluate": evaluate,
     "align": align,
     "average": average,
+    "info": info,
     "parameters": parameters,
     "plan": plan,
 }

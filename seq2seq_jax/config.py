@@ -237,6 +237,12 @@ class TrainingConfig:
     """probability that the decoder reads its own last token in training"""
     scheduled_sampling_steps: int = 0
     """updates in which that probability climbs from 0, in a straight line"""
+    on_nan: str = "stop"
+    """loss or gradient not finite, or over loss_limit: stop, or skip (leave it out)"""
+    nan_limit: int = 10
+    """on_nan skip: updates left out in a row at which the training stops"""
+    loss_limit: float | None = None
+    """loss a target token above which an update counts as not finite; None: no limit"""
     seed: int = 1
     """decides everything random: initial values, order, dropout"""
     log_every: int = 50

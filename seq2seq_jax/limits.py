@@ -19,7 +19,8 @@ POSITIVE = (
     "training.decay_every training.decay_factor training.epsilon training.clip_norm "
     "training.log_every training.eval_every training.patience training.eval_examples "
     "training.eval_beam_size training.save_every training.keep_last "
-    "training.plateau_patience training.prefetch"
+    "training.plateau_patience training.prefetch training.nan_limit "
+    "training.loss_limit"
 ).split()
 NOT_NEGATIVE = (
     "data.source_column data.target_column training.warmup_steps "

@@ -92,15 +92,15 @@ def test_every_flipped_bit_is_noticed_or_harmless(tmp_path):
         assert_same(params, toy.params(1 if lines else 2))
         likes = {"params": like.params, "training": training}
         try:
-            loaded, bookkeeping = stored.load(tmp_path / "2", likes)
+            loaded, said = stored.load(tmp_path / "2", likes)
         except DamagedError as error:
             assert str(error)
         else:
             state = make_state(2).replace(params=loaded["params"], **loaded["training"])
             assert_same(state, make_state(2))
-            assert bookkeeping == {"batch": 2}
+            assert said["bookkeeping"] == {"batch": 2}
         undo()
-    assert stored.load(tmp_path / "2", likes)[1] == {"batch": 2}
+    assert stored.load(tmp_path / "2", likes)[1]["bookkeeping"] == {"batch": 2}
 
 
 def test_a_flipped_bit_in_an_array_is_never_loaded(tmp_path):

@@ -158,7 +158,7 @@ def test_the_same_body_runs_under_jit_of_shard_map():
 
 
 @pytest.mark.parametrize("where", ["loss", "gradient"])
-def test_what_is_not_finite_leaves_the_state_as_it_was(where):
+def test_what_is_not_finite_leaves_all_but_the_step_as_it_was(where):
     tx, batch = optax.adam(0.1), toy.batch(4)
 
     def bad(params, batch: Batch, keys, update):
@@ -169,12 +169,30 @@ def test_what_is_not_finite_leaves_the_state_as_it_was(where):
         return sums.replace(loss=sums.loss + trouble)
 
     before = state(tx)
-    kept = jax.tree.map(np.asarray, (before.params, before.opt_state, before.step))
+    kept = jax.tree.map(np.asarray, (before.params, before.opt_state))
     after, metrics = mapped(tx, loss=bad)(before, *parallel.shard_batch(batch, 1))
     assert not metrics["finite"]
     assert np.isfinite(metrics["loss"]) == (where == "gradient")
-    now = (after.params, after.opt_state, after.step)
+    now = (after.params, after.opt_state)
     jax.tree.map(np.testing.assert_array_equal, now, kept)
+    assert int(after.step) == 1
+
+
+def test_a_loss_over_the_limit_is_left_out_and_any_other_is_as_without_one():
+    tx, cut = optax.adam(0.1), parallel.shard_batch(toy.batch(4), 1)
+
+    def after(limit):
+        one = partial(step.train_step, toy.loss, tx, loss_limit=limit)
+        return parallel.mapped_train_step(one, DEVICES)(state(tx), *cut)
+
+    free, metrics = after(None)
+    loss = float(metrics["loss"] / metrics["weight"])
+    within, metrics = after(loss * 1.01)
+    assert metrics["finite"]
+    jax.tree.map(np.testing.assert_array_equal, free.params, within.params)
+    over, metrics = after(loss * 0.99)
+    assert not metrics["finite"] and int(over.step) == 1
+    jax.tree.map(np.testing.assert_array_equal, over.params, state(tx).params)
 
 
 def test_a_row_s_noise_depends_on_its_number_and_the_step_alone():

@@ -1,9 +1,10 @@
-"""A corpus as ids in memory-mapped files: made once as a stream, then mapped.
+"""A corpus as ids in files: made once as a stream, then read a row at a time.
 
 A corpus is a folder `NAME-FINGERPRINT` with files of ids and of offsets for each side,
-the text of data to evaluate on, and `info.json` with sizes and checksums.
+the text of data to evaluate on, and `info.json` with sizes and checksums, its own too.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -14,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from seq2seq_jax.data.sequences import Sequences, SequencesWriter, map_sequences, verify
+from seq2seq_jax.data.sequences import Sequences, SequencesWriter, open_sequences
 from seq2seq_jax.errors import InputError
 
-VERSION = 1  # of the format; a folder of another version is made anew
+VERSION = 2  # of the format; a folder of another version is made anew
 TEXT = np.dtype(np.uint8)
 
 
@@ -33,7 +34,7 @@ class Corpus:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Map the corpus in a folder.
+        """Open the corpus in a folder.
 
         Raises:
             ValueError: if it is damaged (or OSError, KeyError).
@@ -41,19 +42,18 @@ class Corpus:
         info = json.loads((folder / "info.json").read_text(encoding="utf-8"))
         if info["version"] != VERSION:
             raise ValueError(f"version {info['version']}")
-        for name, (size, checksum) in info["files"].items():
-            verify(folder / name, size, checksum)
-        dtype = np.dtype(info["dtype"])
-        self.source_ids = map_sequences(folder / "source", dtype)
-        self.target_ids = map_sequences(folder / "target", dtype)
+        if info.pop("digest") != _digest(info):
+            raise ValueError("info.json is damaged")
+        dtype, files = np.dtype(info["dtype"]), info["files"]
+        self.source_ids = open_sequences(folder / "source", dtype, files)
+        self.target_ids = open_sequences(folder / "target", dtype, files)
         self.texts: list[Sequences] = []
         if info["texts"]:
             names = ("source_text", "target_text")
-            self.texts = [map_sequences(folder / name, TEXT) for name in names]
+            self.texts = [open_sequences(folder / name, TEXT, files) for name in names]
         self.statistics: dict[str, int] = info["statistics"]
         self.checksum = f"{zlib.crc32(json.dumps(info['files']).encode()):08x}"
-        ends = self.source_ids.offsets, self.target_ids.offsets
-        self.lengths = np.stack([np.diff(e) + 1 for e in ends], 1).astype(np.int32)
+        self.lengths = _lengths(self.source_ids.offsets, self.target_ids.offsets)
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -80,11 +80,25 @@ class Corpus:
         return self.texts[side][index].tobytes().decode("utf-8")
 
 
+def _lengths(*ends: np.ndarray) -> np.ndarray:
+    """`[N, 2]` lengths, EOS included, in little more memory than they take."""
+    lengths = np.empty((len(ends[0]) - 1, len(ends)), np.int32)
+    for side, end in enumerate(ends):
+        np.subtract(end[1:], end[:-1], out=lengths[:, side], casting="unsafe")
+    lengths += 1
+    return lengths
+
+
+def _digest(info: dict[str, Any]) -> str:
+    """The SHA-256 of what `info.json` says."""
+    return hashlib.sha256(json.dumps(info, sort_keys=True).encode()).hexdigest()
+
+
 def open_corpus(folder: Path) -> Corpus | None:
     """The corpus in a folder, or None if there is none or it is damaged."""
     try:
         return Corpus(folder)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 
@@ -126,7 +140,7 @@ class CorpusWriter:
             writer.add(part)
 
     def finish(self, statistics: dict[str, int]) -> Corpus:
-        """Give the folder its name, and map the corpus in it."""
+        """Give the folder its name, and open the corpus in it."""
         files: dict[str, list[int]] = {}
         for writer in self.writers:
             files |= writer.finish()
@@ -138,7 +152,8 @@ class CorpusWriter:
             "files": files,
         }
         path = self.temporary / "info.json"
-        path.write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
+        sealed = info | {"digest": _digest(info)}
+        path.write_text(json.dumps(sealed, indent=2) + "\n", encoding="utf-8")
         _rename(self.temporary, self.folder)
         return Corpus(self.folder)
 
@@ -165,7 +180,10 @@ def _rename(new: Path, folder: Path) -> None:
         new.rename(folder)
     except OSError:
         if open_corpus(folder) is None:
-            shutil.rmtree(folder, ignore_errors=True)
+            if folder.is_dir():
+                shutil.rmtree(folder, ignore_errors=True)
+            else:
+                folder.unlink()
             new.rename(folder)
 
 

@@ -45,7 +45,7 @@ def dataset_pairs(
         name,
         f"{builder.info.full_name} {instruction} {data.source_key} {data.target_key} "
         f"{len(records)} {_changed(builder)}",
-        lambda: _read(records, data.source_key, data.target_key),
+        lambda: _read(records, data.source_key, data.target_key, name),
         lambda index: f"{name}, record {index}",
     )
 
@@ -181,11 +181,34 @@ def _open_split(builder: tfds.core.DatasetBuilder, field: str, instruction: str)
         ) from None
 
 
-def _read(records: Any, source_key: str, target_key: str) -> Iterator[tuple[str, str]]:
+def _read(
+    records: Any, source_key: str, target_key: str, name: str
+) -> Iterator[tuple[str, str]]:
     for start in range(0, len(records), READ_AT_ONCE):
         numbers = list(range(start, min(start + READ_AT_ONCE, len(records))))
-        for record in records.__getitems__(numbers):
-            yield _text(record[source_key]), _text(record[target_key])
+        for number, record in enumerate(_fetch(records, numbers, name), start):
+            try:
+                yield _text(record[source_key]), _text(record[target_key])
+            except UnicodeDecodeError as error:
+                raise InputError(
+                    f"{name}, record {number} is not UTF-8: {error.reason}"
+                ) from None
+
+
+def _fetch(records: Any, numbers: list[int], name: str) -> Any:
+    """Some records.
+
+    Raises:
+        InputError: they cannot be read; array_record lets many errors through.
+    """
+    try:
+        return records.__getitems__(numbers)
+    except Exception as error:
+        raise InputError(
+            f"{name}, records {numbers[0]} to {numbers[-1]} cannot be read: "
+            f"{_first_line(error)}; if the files are damaged, delete the prepared data "
+            f"set, and it is prepared again"
+        ) from error
 
 
 def _text(value: bytes | str) -> str:

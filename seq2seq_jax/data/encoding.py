@@ -48,10 +48,11 @@ def encode(
     if corpus is not None:
         return corpus
     if path.exists():
-        log(f"{path} is damaged: it is made again")
+        log(f"{path} is damaged: it is made again")  # or of an older version
     size = max(tokenizer.size for tokenizer in tokenizers)
     with CorpusWriter(path, size, keep_text=split != "train") as writer:
         counts = _write(pairs, tokenizers, data.max_length, policy, writer)
+        pairs.check()
         corpus = writer.finish(counts)
     for old in stale(path):
         shutil.rmtree(old, ignore_errors=True)

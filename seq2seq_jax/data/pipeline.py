@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,6 +34,12 @@ class Prepared:
     train: Corpus
     dev: Corpus
     test: Corpus | None
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """A checksum of the ids of each corpus."""
+        corpora = {"train": self.train, "dev": self.dev, "test": self.test}
+        return {name: c.checksum for name, c in corpora.items() if c is not None}
 
 
 def prepare(config: Config, workdir: str | Path, log: Log) -> Prepared:
@@ -130,19 +137,24 @@ def load_tokenizers(
     return source, target
 
 
-def save_lengths(corpus: Corpus, path: Path, log: Log) -> None:
-    """Write what inference needs to bound its outputs, from the training corpus.
+def lengths_of(corpus: Corpus) -> dict[str, Any]:
+    """What inference needs to bound its outputs, from the training corpus.
 
     `length_ratio` is the ratio target / source, EOS included, that 99.9 % of the pairs
     do not exceed. The checksum tells when a workdir goes on with other data.
     """
     source, target = corpus.lengths.T
-    values = {
+    return {
         "longest_source": int(source.max()),
         "longest_target": int(target.max()),
         "length_ratio": round(float(np.quantile(target / source, RATIO_SHARE)), 4),
         "training_data": corpus.checksum,
     }
+
+
+def save_lengths(corpus: Corpus, path: Path, log: Log) -> None:
+    """Write what `lengths_of` the training corpus finds."""
+    values = lengths_of(corpus)
     text = (json.dumps(values, indent=2) + "\n").encode()
     if path.exists() and path.read_bytes() != text:
         log(

@@ -1,5 +1,11 @@
-"""Sequences of numbers laid end to end in memory-mapped files."""
+"""Sequences of numbers laid end to end in files, of which a row is read at a time.
 
+The files are read, not mapped into memory: a mapped file that is cut short, or that a
+failing disk cannot give, kills the process (SIGBUS) and says nothing.
+"""
+
+import os
+import weakref
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,15 +13,86 @@ from pathlib import Path
 
 import numpy as np
 
+from seq2seq_jax.errors import InputError
+
 BUFFERED = 1 << 20  # numbers kept before they are written
 OFFSET = np.dtype("<i8")
 
 
+class Numbers:
+    """The numbers in a file that must stay as it is, read where they are asked for.
+
+    A file that is deleted meanwhile can be read to the end, as it is held open.
+
+    Args:
+        path: the file.
+        dtype: of its numbers.
+        size, checksum: its bytes and their CRC-32.
+
+    Raises:
+        ValueError: the file is damaged; an OSError where it cannot be read.
+    """
+
+    def __init__(self, path: Path, dtype: np.dtype, size: int, checksum: int) -> None:
+        self.path, self.dtype = path, dtype
+        self.size, self.checksum = size, checksum
+        self.file = os.open(path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self.file)
+        self.stamp = self.now()  # before it is verified: what comes later shows
+        verify(path, size, checksum)
+
+    def now(self) -> tuple[int, int]:
+        """The file's size and time of change."""
+        stat = os.fstat(self.file)
+        return stat.st_size, stat.st_mtime_ns
+
+    def check(self) -> None:
+        """Refuse a file that is not what it was when it was opened.
+
+        One that was touched, and no more, is as good as before.
+
+        Raises:
+            InputError: it was changed, or cannot be read.
+        """
+        try:
+            now = self.now()
+            if now != self.stamp:
+                verify(self.path, self.size, self.checksum)
+        except (OSError, ValueError) as error:
+            raise self.fault(f"it was changed under way ({error})") from error
+        self.stamp = now
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Numbers `start` to `stop`.
+
+        Raises:
+            InputError: the file has become shorter, or cannot be read.
+        """
+        size = self.dtype.itemsize
+        try:
+            data = os.pread(self.file, (stop - start) * size, start * size)
+        except OSError as error:
+            raise self.fault(str(error.strerror)) from error
+        if len(data) < (stop - start) * size:
+            raise self.fault("it was cut short under way")
+        return np.frombuffer(data, self.dtype)
+
+    def fault(self, what: str) -> InputError:
+        """The error for a file that cannot be relied on."""
+        return InputError(
+            f"{self.path} cannot be read: {what}; checkpoints are whole: run the same "
+            f"command again, which makes this file anew and goes on from the last one"
+        )
+
+
 @dataclass(frozen=True)
 class Sequences:
-    """Sequences laid end to end: number i is `flat[offsets[i]:offsets[i + 1]]`."""
+    """Sequences laid end to end: number i is `flat[offsets[i]:offsets[i + 1]]`.
 
-    flat: np.ndarray
+    The offsets are in memory.
+    """
+
+    flat: Numbers
     offsets: np.ndarray
 
     def __len__(self) -> int:
@@ -24,19 +101,27 @@ class Sequences:
     def __getitem__(self, index: int) -> np.ndarray:
         if not 0 <= index < len(self):
             raise IndexError(f"sequence {index} of {len(self)}")
-        return self.flat[self.offsets[index] : self.offsets[index + 1]]
+        return self.flat.read(self.offsets[index], self.offsets[index + 1])
 
     def gather(self, rows: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows `[R]` as int32 ids `[R, width]`, 0 after their ends, and lengths `[R]`.
 
         A row of -1 is no sequence: its length is -1.
+
+        Raises:
+            InputError: the file is not what it was when it was opened.
         """
+        self.flat.check()
         start = self.offsets[rows]
         length = np.where(rows < 0, -1, self.offsets[rows + 1] - start)
-        position = np.arange(width)
-        real = position < length[:, None]
-        ids = self.flat[np.where(real, start[:, None] + position, 0)]
-        return np.where(real, ids, 0).astype(np.int32), length
+        ids = np.zeros((len(rows), width), np.int32)
+        for row, (first, count) in enumerate(
+            zip(start.tolist(), length.tolist(), strict=True)
+        ):
+            if count > 0:
+                taken = min(count, width)
+                ids[row, :taken] = self.flat.read(first, first + taken)
+        return ids, length
 
 
 class SequencesWriter:
@@ -84,13 +169,23 @@ class SequencesWriter:
             file.close()
 
 
-def map_sequences(stem: Path, dtype: np.dtype) -> Sequences:
-    """What a `SequencesWriter` wrote, mapped into memory."""
-    path = stem.with_suffix(".ids")
-    # An empty file cannot be mapped; one zero stands where empty rows point.
-    empty = path.stat().st_size == 0
-    flat = np.zeros(1, dtype) if empty else np.memmap(path, dtype, mode="r")
-    return Sequences(flat, np.memmap(stem.with_suffix(".offsets"), OFFSET, mode="r"))
+def open_sequences(
+    stem: Path, dtype: np.dtype, files: dict[str, list[int]]
+) -> Sequences:
+    """What a `SequencesWriter` wrote.
+
+    Args:
+        stem: the path without its suffix.
+        dtype: of the ids.
+        files: sizes and checksums by file name, as `SequencesWriter.finish` gave them.
+
+    Raises:
+        ValueError: a file is damaged (or OSError, KeyError).
+    """
+    ids, offsets = (stem.with_suffix(suffix) for suffix in (".ids", ".offsets"))
+    flat = Numbers(ids, dtype, *files[ids.name])
+    verify(offsets, *files[offsets.name])
+    return Sequences(flat, np.fromfile(offsets, OFFSET))
 
 
 def verify(path: Path, size: int, checksum: int) -> None:

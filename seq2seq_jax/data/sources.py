@@ -32,12 +32,30 @@ class Pairs:
         fingerprint: changes when the data may have changed.
         read: starts a new pass.
         where: the place of pair `i` (from 0), for messages.
+        now: the fingerprint as it is now; None: what is read cannot change.
     """
 
     name: str
     fingerprint: str
     read: Callable[[], Iterator[tuple[str, str]]]
     where: Callable[[int], str]
+    now: Callable[[], str] | None = None
+
+    def check(self) -> None:
+        """Refuse what was changed while it was read: half of it would be the old one.
+
+        Raises:
+            InputError: naming it.
+        """
+        try:
+            same = self.now is None or self.now() == self.fingerprint
+        except InputError as error:
+            raise InputError(f"{error}: it was there at the start") from None
+        if not same:
+            raise InputError(
+                f"{self.name} was changed while it was read: run the same command "
+                f"again once it stays as it is"
+            )
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         """Yield the pairs; a pair with an empty side is refused.
@@ -132,11 +150,15 @@ def file_pairs(source: str, target: str) -> Pairs:
                 )
             yield one, other
 
+    def now() -> str:
+        return _fingerprint(source) + _fingerprint(target)
+
     return Pairs(
         f"{source} + {target}",
-        _fingerprint(source) + _fingerprint(target),
+        now(),
         read,
         lambda index: f"{source} and {target}, line {index + 1}",
+        now,
     )
 
 
@@ -165,12 +187,10 @@ def tsv_pairs(path: str, source_column: int, target_column: int) -> Pairs:
                 )
             yield columns[source_column], columns[target_column]
 
-    return Pairs(
-        path,
-        f"{_fingerprint(path)}{source_column},{target_column}",
-        read,
-        lambda index: f"{path}, line {index + 1}",
-    )
+    def now() -> str:
+        return f"{_fingerprint(path)}{source_column},{target_column}"
+
+    return Pairs(path, now(), read, lambda index: f"{path}, line {index + 1}", now)
 
 
 def _fingerprint(path: str) -> str:

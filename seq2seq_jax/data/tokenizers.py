@@ -252,6 +252,20 @@ def train(
     return Tokenizer(kind, model, lowercase)
 
 
+def stamp(folder: str | Path, name: str) -> str:
+    """What a saved tokeniser's header says of it; equal for equal files.
+
+    Raises:
+        InputError: as `load`.
+    """
+    path = Path(folder) / f"{name}.json"
+    try:
+        header = json.loads(path.read_text(encoding="utf-8"))
+        return f"{header['kind']} {bool(header['lowercase'])} {header['sha256']}"
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(f"the tokeniser {path} is damaged: {error}") from None
+
+
 def load(folder: str | Path, name: str) -> Tokenizer:
     """Read what `Tokenizer.save` wrote.
 

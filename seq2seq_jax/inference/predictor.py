@@ -1,6 +1,5 @@
 """Predictor: load a workdir once, then translate and score any number of texts."""
 
-import json
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -19,6 +18,7 @@ from seq2seq_jax.data.tokenizers import Tokenizer
 from seq2seq_jax.errors import InputError
 from seq2seq_jax.inference import batching, options, programs, results, unknown
 from seq2seq_jax.inference.batching import Group
+from seq2seq_jax.inference.lengths import length_ratio
 from seq2seq_jax.inference.options import Search
 from seq2seq_jax.inference.results import Hypothesis, Score
 from seq2seq_jax.nn import checks, model
@@ -106,6 +106,7 @@ class Predictor:
                 checkpoint.
         """
         # Orbax is slow to load.
+        from seq2seq_jax.training import origin
         from seq2seq_jax.training.checkpoints import Checkpoints
 
         workdir = Path(workdir)
@@ -124,14 +125,16 @@ class Predictor:
                 jax.random.key(0), config.model, source.size, target.size
             )
         )
-        checkpoints = Checkpoints(workdir / "checkpoints", log=warn)
+        here = origin.found_in(workdir, config)
+        checkpoints = Checkpoints(workdir / "checkpoints", log=warn, origin=here)
+        params, saved = checkpoints.load_model(checkpoint, like)
         return cls(
-            checkpoints.restore_params(checkpoint, like),
+            params,
             config.model,
             source,
             target,
             max_length=config.data.max_length,
-            length_ratio=read_length_ratio(workdir / "lengths.json"),
+            length_ratio=length_ratio(saved, workdir / "lengths.json"),
             warn=warn,
         )
 
@@ -330,20 +333,3 @@ def in_pairs(
                 f"targets: each target is scored given its source"
             )
         yield source, target
-
-
-def read_length_ratio(path: Path) -> float | None:
-    """`length_ratio` of a workdir's `lengths.json`; None where there is none.
-
-    Raises:
-        InputError: the file holds something else.
-    """
-    try:
-        return float(json.loads(path.read_text(encoding="utf-8"))["length_ratio"])
-    except FileNotFoundError:
-        return None
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path} holds no length_ratio ({error!r}): delete it to bound outputs by "
-            f"twice the source's length"
-        ) from None

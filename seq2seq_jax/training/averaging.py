@@ -14,7 +14,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from seq2seq_jax import config as configs
 from seq2seq_jax.errors import InputError
+from seq2seq_jax.training import origin
 from seq2seq_jax.training.checkpoints import Checkpoints
 from seq2seq_jax.types import Params
 
@@ -46,18 +48,19 @@ def average(
     for name in FOLDERS:
         if not (workdir / name).is_dir():
             raise InputError(f"{workdir} has no {name}, expected a training's workdir")
-    checkpoints = Checkpoints(workdir / "checkpoints")
+    here = origin.found_in(workdir, configs.load(workdir / "config.json"))
+    checkpoints = Checkpoints(workdir / "checkpoints", origin=here)
     steps = chosen(checkpoints, last, best)
-    params = mean(checkpoints, steps)
+    params, saved = mean(checkpoints, steps)
     unfinished = output.with_name(f".{output.name}.unfinished-{os.getpid()}")
     try:
         unfinished.mkdir()
         for name, optional in FILES.items():
-            if not optional or (workdir / name).exists():
+            if not optional or (workdir / name).is_file():
                 shutil.copyfile(workdir / name, unfinished / name)
         for name in FOLDERS:
             shutil.copytree(workdir / name, unfinished / name)
-        made = Checkpoints(unfinished / "checkpoints")
+        made = Checkpoints(unfinished / "checkpoints", origin=saved)
         made.save_average(steps[-1], params, steps)
         made.close()
         check_output(output)  # it may have been made meanwhile
@@ -101,13 +104,19 @@ def chosen(checkpoints: Checkpoints, last: int | None, best: int | None) -> list
     return there[-asked:] if best is None else sorted(there[:asked])
 
 
-def mean(checkpoints: Checkpoints, steps: list[int]) -> Params:
-    """The mean of the steps' parameters, summed in float64, one step held at a time."""
+def mean(
+    checkpoints: Checkpoints, steps: list[int]
+) -> tuple[Params, origin.Origin | None]:
+    """The mean of the steps' parameters, and the origin of the last of them.
+
+    It is summed in float64, one step held at a time.
+    """
     total = None
     for step in steps:
-        params = checkpoints.restore_params(step)
+        params, saved = checkpoints.load_model(step)
         wide = jax.tree.map(lambda x: np.asarray(x, np.float64), params)
         total = wide if total is None else jax.tree.map(np.add, total, wide)
-    return jax.tree.map(
+    made = jax.tree.map(
         lambda x, like: jnp.asarray((x / len(steps)).astype(like.dtype)), total, params
     )
+    return made, saved

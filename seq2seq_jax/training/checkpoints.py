@@ -3,9 +3,9 @@
 A checkpoint is a folder named by its step. Orbax writes it under another name, beside
 the training, and renames it when it is whole; only then are older ones deleted. The
 parameters are an item of their own, so inference reads them without the optimiser.
-Notes are JSON in the same folder: bookkeeping (data position, best score, counters) and
-fingerprints of all arrays, under a digest. What does not agree with them when it is
-read is damaged.
+Notes are JSON in the same folder: bookkeeping (data position, best score, counters),
+fingerprints of all arrays, and of which run they are, under a digest. What does not
+agree with them when it is read is damaged, or of another run.
 """
 
 import contextlib
@@ -22,6 +22,7 @@ import jax
 from seq2seq_jax.errors import InputError
 from seq2seq_jax.training import fingerprints, notes, stored, writing
 from seq2seq_jax.training.damage import DamagedError, reason
+from seq2seq_jax.training.origin import Origin, remarks
 from seq2seq_jax.types import Params, TrainState
 
 Tree = Any
@@ -47,6 +48,7 @@ class Checkpoints:
         keep_last: newest checkpoints kept.
         keep_best: checkpoints kept for their `metrics["score"]`, the higher the better.
         log: where a damaged checkpoint is named.
+        origin: of which run they are; None: nothing is known of it, nor asked.
     """
 
     def __init__(
@@ -56,10 +58,13 @@ class Checkpoints:
         keep_last: int = 2,
         keep_best: int = 1,
         log: Callable[[str], None] = warn,
+        origin: Origin | None = None,
     ):
         self.directory = Path(directory).absolute()
         self._keep = (keep_last, keep_best)
         self._log = log
+        self._origin = origin
+        self._told: set[str] = set()
         self._writer: writing.Writer | None = None
         self._pending: int | None = None
 
@@ -123,6 +128,8 @@ class Checkpoints:
             notes.METRICS: metrics,
             notes.FINGERPRINTS: marks,
         }
+        if self._origin is not None:
+            values[notes.ORIGIN] = self._origin
         self._pending = step
         with self._wording_write_errors():
             if self._writer is None:
@@ -171,7 +178,7 @@ class Checkpoints:
         """
         items = {"params": like.params, "training": _without_params(like)}
         loaded, bookkeeping, damaged = self._first_whole(
-            self.steps()[::-1], items, read
+            self.steps()[::-1], items, lambda values: read(values[notes.BOOKKEEPING])
         )
         for step in damaged:
             _set_aside(self.directory, step)
@@ -202,6 +209,14 @@ class Checkpoints:
         loaded, _, damaged = self._first_whole(steps, {"params": like}, dict)
         return steps[len(damaged)], loaded["params"]
 
+    def load_model(
+        self, which: str | int = "best", like: Params | None = None
+    ) -> tuple[Params, Origin | None]:
+        """As `restore_params`, with its origin; None: an older version wrote it."""
+        likes = {"params": like}
+        loaded, values, _ = self._first_whole(self.candidates(which), likes, dict)
+        return loaded["params"], values.get(notes.ORIGIN)
+
     def candidates(self, which: str | int) -> list[int]:
         """Steps to try for `which` (`best`, `latest` or a step), first one first."""
         steps = self.steps()
@@ -231,24 +246,36 @@ class Checkpoints:
     def _first_whole(
         self, steps: list[int], likes: dict[str, Tree], read: Callable[[dict], Any]
     ) -> tuple[dict[str, Tree], Any, list[int]]:
-        """Items and bookkeeping of the first that is whole, and the damaged ones."""
+        """Items, and what `read` makes of the notes, of the first that is whole.
+
+        The steps of those before it, which are damaged, come last.
+        """
         if not steps:
             raise InputError(
                 f"no checkpoint in {self.directory}: train first, or name the workdir "
                 f"that `train.py --workdir` wrote"
             )
         for index, step in enumerate(steps):
+            path, name = self.directory / str(step), f"checkpoint {step}"
             try:
-                loaded, values = stored.load(self.directory / str(step), likes)
-                return loaded, read(values), steps[:index]
+                loaded, values = stored.load(path, likes, self._origin)
+                made = read(values)
+                self._remark(step, remarks(values.get(notes.ORIGIN), self._origin))
+                return loaded, made, steps[:index]
             except DamagedError as error:
-                line = f"checkpoint {step} in {self.directory} is damaged ({error})"
+                line = f"{name} in {self.directory} {error.verdict} ({error})"
             if index + 1 < len(steps):
                 self._log(f"{line}; trying checkpoint {steps[index + 1]}")
         raise InputError(
             f"no whole checkpoint in {self.directory}: "
-            f"{', '.join(map(str, steps))} damaged; {line}"
+            f"{', '.join(map(str, steps))} damaged, or of another run; {line}"
         )
+
+    def _remark(self, step: int, lines: list[str]) -> None:
+        """Tell once what there is to tell of checkpoints that are used."""
+        for line in set(lines) - self._told:
+            self._log(f"checkpoint {step} in {self.directory}: {line}")
+        self._told.update(lines)
 
     @contextlib.contextmanager
     def _wording_write_errors(self) -> Iterator[None]:

@@ -9,7 +9,7 @@ from seq2seq_jax.inference.options import check_coverage
 from seq2seq_jax.nn import checks as model_checks
 from seq2seq_jax.nn import model
 from seq2seq_jax.nn.encoder import ENCODERS
-from seq2seq_jax.training import embeddings, optimizer
+from seq2seq_jax.training import embeddings, optimizer, trouble
 from seq2seq_jax.training.step import NORMALIZERS
 from seq2seq_jax.training.unread import READERS
 
@@ -32,6 +32,7 @@ def check(config: Config) -> None:
         measure([training.metric], [""], [[""]])
     choose(NORMALIZERS, training.normalize, "training.normalize")
     check_sampled_softmax(config)
+    trouble.check(training)
     if training.scheduled_sampling > 1:
         raise InputError(
             f"training.scheduled_sampling is {training.scheduled_sampling}, expected a "

@@ -21,7 +21,19 @@ logging.getLogger("asyncio").addFilter(
 
 
 class DamagedError(Exception):
-    """A checkpoint that cannot be read; the message says why."""
+    """A checkpoint that cannot be read; the message says why.
+
+    Attributes:
+        verdict: what a sentence about the checkpoint says of it.
+    """
+
+    verdict = "is damaged"
+
+
+class ForeignError(DamagedError):
+    """A checkpoint that is not of the run in whose workdir it is."""
+
+    verdict = "is of another run"
 
 
 def difference(saved: dict[str, str], like: Tree) -> str:

@@ -14,7 +14,8 @@ from seq2seq_jax.config import Config
 from seq2seq_jax.data.corpus import Corpus
 from seq2seq_jax.data.pipeline import Prepared, eval_batches
 from seq2seq_jax.evaluation.metrics import METRICS, Options, chosen, measure, units_of
-from seq2seq_jax.inference.predictor import Predictor, read_length_ratio
+from seq2seq_jax.inference.lengths import read_length_ratio
+from seq2seq_jax.inference.predictor import Predictor
 from seq2seq_jax.nn import model
 from seq2seq_jax.training import parallel
 from seq2seq_jax.training.step import eval_step

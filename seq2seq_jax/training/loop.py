@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +13,7 @@ import jax
 
 from seq2seq_jax.compilation import keep_compiled
 from seq2seq_jax.config import Config, TrainingConfig
-from seq2seq_jax.data.pipeline import Prepared, batches, prepare
+from seq2seq_jax.data.pipeline import Prepared, batches, lengths_of, prepare
 from seq2seq_jax.data.plan import BatchPlan
 from seq2seq_jax.errors import InputError, TrainingFailed
 from seq2seq_jax.training import (
@@ -20,8 +21,11 @@ from seq2seq_jax.training import (
     embeddings,
     horizon,
     optimizer,
+    origin,
     parallel,
     programs,
+    sessions,
+    trouble,
     workdirs,
 )
 from seq2seq_jax.training.checkpoints import Checkpoints
@@ -30,7 +34,7 @@ from seq2seq_jax.training.progress import Progress, decayed, evaluated, finished
 from seq2seq_jax.training.report import Report, make_report
 from seq2seq_jax.training.reporting import Reporter
 from seq2seq_jax.training.signals import stopping
-from seq2seq_jax.training.window import add, means
+from seq2seq_jax.training.window import EMPTY, add, means
 from seq2seq_jax.types import Batch, TrainState
 
 SAMPLES = 3  # shown at each evaluation
@@ -75,13 +79,14 @@ def train_alone(
     reporter = Reporter(workdir, config.training.steps, log)
     for line in changed:
         reporter.log(f"changed: {line}")
-    data, vectors = read(config, workdir, reporter.log)
     with writing(workdir):
+        data, vectors = read(config, workdir, reporter.log)
         run = Run(config, workdir, data, reporter, vectors)
         with contextlib.closing(run.checkpoints):
             state, progress = run.restored(run.initial_state())
             was_over = finished(progress, run.config.training, int(state.step))
             if not was_over:
+                sessions.begin(run, int(state.step))
                 state, progress = run.fit(state, progress)
         step = int(state.step)
         over = finished(progress, run.config.training, step)
@@ -120,6 +125,9 @@ def read(
     with workdirs.claimed(config, workdir):
         data = prepare(config, workdir, log)
         checks.check_vocabulary(config, data.target_tokenizer.size)
+        if not begun:
+            first = math.log(data.target_tokenizer.size)
+            trouble.check_first_loss(config.training, first)
         return data, None if begun else embeddings.read(config, data, log)
 
 
@@ -160,11 +168,14 @@ class Run:
         reporter.steps = training.steps
         if told := horizon.describe(config.training, len(self.plan)):
             reporter.log(told)
+        lengths = lengths_of(data.train)
+        self.origin = origin.of(config, workdir, data.fingerprints, lengths)
         self.checkpoints = Checkpoints(
             workdir / "checkpoints",
             keep_last=training.keep_last,
             keep_best=training.keep_best,
             log=reporter.log,
+            origin=self.origin,
         )
         self.evaluator = Evaluator(config, data, workdir, self.devices)
         self.optimizer = optimizer.make(training)
@@ -243,40 +254,38 @@ class Run:
         """Fetch the metrics of the steps since the last time, in one wait.
 
         Raises:
-            TrainingFailed: at the first step whose loss or gradient is not finite.
+            TrainingFailed: at the first step whose loss or gradient is not finite, or
+                at the last of so many as the config lets be left out in a row.
         """
-        window = progress.window
+        window = EMPTY | progress.window
         first = step - len(waiting) + 1
         for number, metrics in enumerate(jax.device_get(waiting), first):
-            if not metrics["finite"]:
+            if metrics["finite"]:
+                progress, window = trouble.made(progress), add(window, metrics)
+                continue
+            progress, training = trouble.left_out(progress), self.config.training
+            if trouble.too_many(progress, training):
                 self.checkpoints.wait()
-                raise TrainingFailed(self._not_finite(number, metrics))
-            window = add(window, metrics)
+                raise TrainingFailed(
+                    trouble.failure(
+                        progress, training, self.checkpoints, number, metrics
+                    )
+                )
+            self.reporter.log(trouble.describe(progress, number, metrics))
         seconds = window["seconds"] + self.reporter.lap()
         window = {**window, "seconds": seconds}
         return dataclasses.replace(progress, batch=step, window=window)
-
-    def _not_finite(self, step: int, metrics: dict[str, Any]) -> str:
-        steps = self.checkpoints.steps()
-        folder = self.checkpoints.directory
-        kept = (
-            f"the last good checkpoint is {folder / str(steps[-1])}"
-            if steps
-            else ("there is no checkpoint yet")
-        )
-        return (
-            f"training stopped at step {step}: loss {float(metrics['loss'])}, gradient "
-            f"norm {float(metrics['grad_norm'])}; {kept}; in a new workdir, try a "
-            f"lower training.learning_rate, or a lower training.clip_norm"
-        )
 
     def report(self, state: TrainState, progress: Progress, step: int) -> Progress:
         """Tell about the steps since the last report, and begin a new window."""
         training, window = self.config.training, progress.window
         factor = optimizer.get_factor(state.opt_state)
-        rate = float(optimizer.learning_rate(training, step - 1, factor))
+        last = max(step - progress.skipped, 1) - 1  # of the updates that were made
+        rate = float(optimizer.learning_rate(training, last, factor))
         values = {"learning_rate": rate, "epoch": step / len(self.plan)}
-        pace = window["seconds"] / window["steps"]
+        if training.on_nan == "skip":
+            values["skipped"] = progress.skipped
+        pace = window["seconds"] / max(window["steps"], 1)
         left = (training.steps - step) * pace
         self.reporter.train(step, means(window) | values, left)
         return dataclasses.replace(progress, window={})

@@ -8,6 +8,7 @@ from seq2seq_jax.training.damage import DamagedError
 
 STEP, BOOKKEEPING, METRICS = "step", "bookkeeping", "metrics"
 FINGERPRINTS, DIGEST = "fingerprints", "digest"
+ORIGIN = "origin"  # config and tokenisers; older versions wrote none
 AVERAGED = "averaged"  # in the bookkeeping of a mean: the steps that it is of
 
 Notes = dict[str, Any]

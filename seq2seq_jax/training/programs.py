@@ -27,6 +27,7 @@ def train_step_of(config: Config, vocabulary: int, tx: Any) -> Callable:
         tx,
         accumulate=config.training.accumulate,
         normalize=config.training.normalize,
+        loss_limit=config.training.loss_limit,
     )
 
 

@@ -11,6 +11,8 @@ from seq2seq_jax.fields import from_dict
 from seq2seq_jax.training.damage import DamagedError
 from seq2seq_jax.training.window import Window
 
+LATER = {"skipped", "skipped_in_row"}  # fields that older versions had not
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -24,6 +26,8 @@ class Progress:
         plateau_best: the best development loss that the plateau schedule has seen.
         plateau_waited: evaluations since then, or since the last decay.
         window: the sums of the line of metrics that is being gathered.
+        skipped: updates that were left out.
+        skipped_in_row: those since the last one that was made.
     """
 
     batch: int = 0
@@ -33,6 +37,8 @@ class Progress:
     plateau_best: float | None = None
     plateau_waited: int = 0
     window: Window = field(default_factory=dict)
+    skipped: int = 0
+    skipped_in_row: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values; `from_json` is the way back."""
@@ -46,9 +52,11 @@ class Progress:
         7
 
         Raises:
-            DamagedError: a field is missing, unknown, or of another type.
+            DamagedError: a field is missing, unknown, or of another type; those that
+                older versions had not may be missing.
         """
-        missing = {item.name for item in dataclasses.fields(cls)} - values.keys()
+        names = {item.name for item in dataclasses.fields(cls)}
+        missing = names - values.keys() - LATER
         if missing:
             raise DamagedError(f"bookkeeping has no {', '.join(sorted(missing))}")
         try:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seq2seq_jax.nn.scores import SCORES
-from seq2seq_jax.training import parallel, workdirs
+from seq2seq_jax.training import notes, parallel, workdirs
 from seq2seq_jax.training.evaluate import TITLES
 from seq2seq_jax.types import Params
 
@@ -55,21 +55,34 @@ def make_report(
     says that something it depends on has changed.
     """
     path = run.workdir / "results.json"
-    report = load_report(path)
+    report = load_report(path, run.origin)
     if again or report is None or report.step != step:
         report = measure_best(run, like, step)
         values = dataclasses.asdict(report) | {"status": status}
+        values = notes.seal(values | {notes.ORIGIN: notes.digest(run.origin)})
         workdirs.write(path, json.dumps(values, indent=2) + "\n")
     report = dataclasses.replace(report, status=status)
     tell(run, report)
     return report
 
 
-def load_report(path: Path) -> Report | None:
-    """What `results.json` holds; None where it is not there or not readable."""
+def load_report(path: Path, origin: dict[str, Any]) -> Report | None:
+    """What `results.json` holds; None where it is not there or not what was written.
+
+    Nor is that of another run, or of other data. Older versions wrote no digests: what
+    they wrote is taken as it is.
+    """
     try:
-        return Report(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        values = json.loads(path.read_text(encoding="utf-8"))
+        digest, of = (values.pop(x, None) for x in (notes.DIGEST, notes.ORIGIN))
+        if digest is None and of is None:
+            return Report(**values)
+        if of != notes.digest(origin) or digest != notes.digest(
+            values | {notes.ORIGIN: of}
+        ):
+            return None
+        return Report(**values)
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return None
 
 

@@ -157,14 +157,17 @@ def train_step(
     *,
     accumulate: int = 1,
     normalize: str = "tokens",
+    loss_limit: float | None = None,
 ) -> tuple[TrainState, dict[str, Array]]:
     """One update by a batch of which this device holds some rows.
 
     gradient = psum(d loss_sum / d params) / psum(count): the mean over the target
     tokens or sentences of all devices, whatever share of them each device has. The
     optimiser, and with it the clipping, comes after the division. An update whose loss
-    or gradient is not finite is not made: the state comes back as it was, `finite` is
-    false.
+    or gradient is not finite, or whose loss is over a limit, is not made: `finite` is
+    false, and the state's step alone goes on. It counts the batches, by which noise and
+    checkpoints are named; the optimiser's own count, which schedules read, counts the
+    updates that were made.
 
     Args:
         loss: the model's `(params, batch, keys, update) -> Sums`.
@@ -174,6 +177,7 @@ def train_step(
         rows: `[B]` int32, the rows' numbers in the batch of all devices.
         accumulate: pieces that the rows are worked off in.
         normalize: the entry of `NORMALIZERS` that counts.
+        loss_limit: the largest loss a target token of an update; None: any.
 
     Returns:
         The new state, and scalars that are the same on every device: the sums `loss`,
@@ -195,7 +199,11 @@ def train_step(
     grads = jax.tree.map(lambda grad: grad / jnp.maximum(count, 1), grads)
     norm = optax.tree.norm(grads)
     finite = jnp.isfinite(sums.loss) & jnp.isfinite(norm)
-    new_state = lax.cond(finite, lambda: _update(tx, state, grads), lambda: state)
+    if loss_limit is not None:
+        finite &= sums.loss <= loss_limit * sums.weight
+    new_state = lax.cond(
+        finite, lambda: _update(tx, state, grads), lambda: _left_out(state)
+    )
     metrics = {"loss": sums.loss, "nll": sums.nll, "correct": sums.correct}
     metrics |= {"weight": sums.weight, "grad_norm": norm, "finite": finite, **counts}
     return new_state, metrics
@@ -209,6 +217,11 @@ def _update(
     updates, opt_state = tx.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     return state.replace(step=state.step + 1, params=params, opt_state=opt_state)  # type: ignore[attr-defined]
+
+
+def _left_out(state: TrainState) -> TrainState:
+    """The state one batch on, without an update."""
+    return state.replace(step=state.step + 1)  # type: ignore[attr-defined]
 
 
 def eval_step(loss: LossFn, params: Params, batch: Batch) -> Sums:

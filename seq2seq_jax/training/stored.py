@@ -7,7 +7,7 @@ import jax
 from orbax.checkpoint import v1 as ocp
 
 from seq2seq_jax.errors import InputError
-from seq2seq_jax.training import fingerprints
+from seq2seq_jax.training import fingerprints, origin
 from seq2seq_jax.training import notes as sealed
 from seq2seq_jax.training.damage import (
     DamagedError,
@@ -20,14 +20,23 @@ from seq2seq_jax.training.notes import AVERAGED, BOOKKEEPING, FINGERPRINTS, Note
 Tree = Any
 
 
-def load(path: Path, likes: dict[str, Tree]) -> tuple[dict[str, Tree], dict[str, Any]]:
-    """Some items of a checkpoint and its bookkeeping, both as they were saved.
+def load(
+    path: Path, likes: dict[str, Tree], here: origin.Origin | None = None
+) -> tuple[dict[str, Tree], Notes]:
+    """Some items of a checkpoint and its notes, both as they were saved.
+
+    Args:
+        path: the checkpoint's folder.
+        likes: for each item, what it must be like, or None.
+        here: what the workdir tells of the run; None: nobody asks.
 
     Raises:
-        DamagedError: something cannot be read, or is not what was saved.
+        DamagedError: something cannot be read, or is not what was saved, or is of
+            another run.
         InputError: it is whole, but shapes or names are not those of `likes`.
     """
     there, notes = read_metadata(path)
+    origin.check(notes.get(sealed.ORIGIN), here)
     if "training" in likes and AVERAGED in notes[BOOKKEEPING]:
         raise InputError(
             f"checkpoint {path} is a mean of others, for inference alone: train in the "
@@ -47,7 +56,7 @@ def load(path: Path, likes: dict[str, Tree]) -> tuple[dict[str, Tree], dict[str,
             raise DamagedError(reason(error)) from None
     for name in likes:
         compare(name, saved[name], fingerprints.of(loaded[name]))
-    return loaded, notes[BOOKKEEPING]
+    return loaded, notes
 
 
 def compare(item: str, saved: dict[str, str], found: dict[str, str]) -> None:

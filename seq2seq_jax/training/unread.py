@@ -54,4 +54,7 @@ READERS = BY_TABLES | {
     "scheduled_sampling_steps": Readers(
         lambda config: config.scheduled_sampling > 0, "training.scheduled_sampling"
     ),
+    "nan_limit": Readers(
+        lambda config: config.on_nan == "skip", "training.on_nan skip"
+    ),
 }

@@ -4,11 +4,14 @@ Sums are Python floats added step by step, so the line is the same whether the r
 interrupted in between (they are saved with the checkpoint) or not.
 """
 
+import math
 from typing import Any
 
 SUMS = ("loss", "nll", "correct", "weight", "real", "cells", "grad_norm")
 
 Window = dict[str, float]
+
+EMPTY: Window = dict.fromkeys((*SUMS, "steps", "seconds"), 0.0)
 
 
 def add(window: Window, metrics: dict[str, Any]) -> Window:
@@ -27,13 +30,17 @@ def add(window: Window, metrics: dict[str, Any]) -> Window:
 
 
 def means(window: Window) -> dict[str, float]:
-    """Means over the window's target tokens, and rates by its seconds of training."""
-    weight, seconds = max(window["weight"], 1.0), max(window["seconds"], 1e-9)
+    """Means over the window's target tokens, and rates by its seconds of training.
+
+    Where all updates were left out, the means are not a number.
+    """
+    seconds = max(window["seconds"], 1e-9)
+    weight = max(window["weight"], 1.0) if window["steps"] else math.nan
     return {
         "loss": window["loss"] / weight,
         "nll": window["nll"] / weight,
         "accuracy": window["correct"] / weight,
-        "grad_norm": window["grad_norm"] / window["steps"],
+        "grad_norm": window["grad_norm"] / (window["steps"] or math.nan),
         "padding": 1.0 - window["real"] / max(window["cells"], 1.0),
         "target_tokens": window["weight"],
         "seconds": seconds,

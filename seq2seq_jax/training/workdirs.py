@@ -28,6 +28,9 @@ RESUMABLE = (
     "training.steps",
     "training.epochs",
     "training.accumulate",
+    "training.on_nan",
+    "training.nan_limit",
+    "training.loss_limit",
     "training.log_every",
     "training.eval_every",
     "training.patience",
@@ -129,9 +132,11 @@ def admit(config: Config, workdir: Path) -> list[str]:
     Raises:
         InputError: it is the workdir of another config, saying what differs.
     """
-    path = workdir / "config.json"
+    path, folder = workdir / "config.json", workdir / "checkpoints"
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file, expected the folder of the checkpoints")
     if not path.exists():
-        if (workdir / "checkpoints").exists():
+        if folder.exists():
             raise InputError(
                 f"{workdir} has checkpoints but no config.json: put it back, or name "
                 f"another --workdir"
