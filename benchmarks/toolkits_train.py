@@ -199,9 +199,9 @@ def train_ours(python: str, work: Work, folder: Path) -> list[str]:
 
 
 def our_intervals(work: Work, folder: Path) -> Intervals:
-    """Seconds are those of `metrics.jsonl`; pairs are counted in the plan."""
+    """Seconds are those of `timings.jsonl`; pairs are counted in the plan."""
     plan, found, last = BatchPlan(work.data.train, work.config), [], 0
-    for line in lines_of(folder / "run" / "metrics.jsonl"):
+    for line in lines_of(folder / "run" / "timings.jsonl"):
         values = json.loads(line)
         if values["split"] == "train":
             numbers = range(last, values["step"])

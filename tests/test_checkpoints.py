@@ -95,6 +95,26 @@ def test_the_newest_and_the_best_are_kept(tmp_path):
     assert_same(Checkpoints(tmp_path).restore_params(5), toy.params(5))
 
 
+def test_a_checkpoint_takes_the_place_of_one_of_its_step(tmp_path):
+    checkpoints = save(tmp_path, {1: None, 2: None})
+    checkpoints.save(2, make_state(2), {"batch": 9}, {"score": 1.0})
+    checkpoints.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "2"]
+    assert checkpoints.restore(make_state(0))[1] == {"batch": 9}
+    assert checkpoints.score(2) == 1.0
+
+
+def test_who_is_killed_between_two_renames_has_the_new_one(tmp_path):
+    checkpoints = save(tmp_path, {1: None, 2: None, 3: None})
+    (tmp_path / "2").rename(tmp_path / "2.new")
+    (tmp_path / "4.new").mkdir()  # of 4 the first rename was to come
+    (tmp_path / "4").mkdir()
+    checkpoints.settle()
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["2", "3", "4"]
+    assert_same(checkpoints.restore_params(2), toy.params(2))
+
+
 def test_no_best_is_kept_where_none_is_asked_for(tmp_path):
     save(tmp_path, {1: 0.9, 2: 0.1, 3: 0.1}, keep_last=1, keep_best=0)
     assert Checkpoints(tmp_path).steps() == [3]

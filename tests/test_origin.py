@@ -13,7 +13,7 @@ from seq2seq_jax.errors import InputError
 from seq2seq_jax.inference.predictor import Predictor
 from seq2seq_jax.training import notes
 from seq2seq_jax.training.averaging import average
-from seq2seq_jax.training.report import load_report
+from seq2seq_jax.training.report import CONFIG, digest, load_report
 
 TEXTS = ["abcd", "dda", "b"]
 
@@ -144,14 +144,16 @@ def test_a_report_that_is_not_what_was_written_is_made_again(run):
     values = json.loads(path.read_text())
     content = json.loads((run / "checkpoints/12" / METADATA).read_bytes())
     own = content["custom_metadata"][notes.ORIGIN]
-    assert load_report(path, own).metrics == values["metrics"]
-    assert load_report(path, own | {"data": {"train": "0"}}) is None
+    config = digest(run / "config.json")
+    assert load_report(path, own, config).metrics == values["metrics"]
+    assert load_report(path, own | {"data": {"train": "0"}}, config) is None
+    assert load_report(path, own, "another") is None
     path.write_text(json.dumps(values | {"best_step": 6}))
-    assert load_report(path, own) is None
-    for name in (notes.DIGEST, notes.ORIGIN):  # older versions wrote none
+    assert load_report(path, own, config) is None
+    for name in (notes.DIGEST, notes.ORIGIN, CONFIG):  # older versions wrote none
         values.pop(name)
     path.write_text(json.dumps(values))
-    assert load_report(path, {}).metrics == values["metrics"]
+    assert load_report(path, {}, config).metrics == values["metrics"]
 
 
 def test_checkpoints_that_are_a_file_are_refused(whole, tmp_path):

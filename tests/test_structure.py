@@ -19,7 +19,7 @@ FILES = [
 # A file imports from the rows above its own, and in its own row only from its own room.
 # The longest name that fits a module is its place.
 ROWS = (
-    ("errors", "allocation"),
+    ("errors", "allocation", "durable"),
     ("types", "fields"),
     ("config", "flags", "program", "compilation"),
     ("limits", "unread", "traced"),

@@ -1,14 +1,13 @@
 """Whole trainings in this process, stopped at will, and what they leave compared."""
 
 import json
-import os
 import warnings
 
 import jax
 import numpy as np
 
 from seq2seq_jax.training import loop
-from seq2seq_jax.training.reporting import TIMING, Reporter
+from seq2seq_jax.training.reporting import BOARD, METRICS, TIMING, TIMINGS, Reporter
 
 # Updates that change no loss that float32 can tell: every evaluation waits.
 STANDING_STILL = {
@@ -30,12 +29,9 @@ def train(config, workdir):
 
 
 def metrics(workdir):
-    """The lines of the metrics file without what the clock decides."""
-    lines = (workdir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    return [
-        {name: x for name, x in json.loads(line).items() if name not in TIMING}
-        for line in lines
-    ]
+    """The lines of the metrics file."""
+    lines = (workdir / METRICS).read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
 
 
 def at_step(monkeypatch, number, act):
@@ -57,8 +53,16 @@ def assert_same_end(one, other, step):
     assert jax.tree.structure(ours) == jax.tree.structure(theirs)
     jax.tree.map(np.testing.assert_array_equal, ours, theirs)
     assert our_notes == their_notes
-    assert metrics(one) == metrics(other)
-    assert points(one) == points(other) != {}
+    assert metrics(one) == metrics(other)  # shows where they differ
+    assert (one / METRICS).read_bytes() == (other / METRICS).read_bytes()
+    assert steps_of_timings(one) == steps_of_timings(other)
+    assert points(one) == points(other) != []
+
+
+def steps_of_timings(workdir):
+    """What the file of timings tells of, without what it tells."""
+    lines = (workdir / TIMINGS).read_text(encoding="utf-8").splitlines()
+    return [(line["step"], line["split"]) for line in map(json.loads, lines)]
 
 
 def arrays(workdir, step):
@@ -77,24 +81,29 @@ def arrays(workdir, step):
 
 
 def points(workdir):
-    """The points of TensorBoard's curves as it shows them, resumed runs joined."""
+    """The points of TensorBoard's curves as it shows them, resumed runs joined.
+
+    It reads files in the order of their names. Where one begins a session at a step,
+    it drops what it has read of that step and later ones.
+    """
     from tensorboardX.proto import event_pb2
 
-    kept = {}
-    for path in sorted((workdir / "tensorboard").iterdir(), key=os.path.getmtime):
+    kept = []
+    for path in sorted((workdir / BOARD).iterdir()):
         for event in read_events(path, event_pb2.Event):
             if event.WhichOneof("what") == "session_log":
-                kept = {key: x for key, x in kept.items() if key[0] < event.step}
+                kept = [point for point in kept if point[0] < event.step]
             for value in event.summary.value:
                 if value.tag.split("/")[1] not in TIMING:
-                    kept[event.step, value.tag] = value.simple_value
+                    kept.append((event.step, value.tag, value.simple_value))
     return kept
 
 
 def read_events(path, kind):
-    """Length, its checksum, the event, its checksum; again and again."""
+    """Length, its checksum, the event, its checksum; a killed run's last one is cut."""
     data = path.read_bytes()
-    while data:
-        size = int.from_bytes(data[:8], "little")
-        yield kind.FromString(data[12 : 12 + size])
-        data = data[16 + size :]
+    while len(data) > 8 and len(data) >= (
+        size := 16 + int.from_bytes(data[:8], "little")
+    ):
+        yield kind.FromString(data[12 : size - 4])
+        data = data[size:]

@@ -9,6 +9,7 @@ from seq2seq_jax.commands import recipes
 from seq2seq_jax.config import Config
 from seq2seq_jax.errors import InputError
 from seq2seq_jax.limits import validate
+from seq2seq_jax.training.signals import stopping
 
 DESCRIPTION = """Train a model by a recipe, a file or one of ours by name (cmudict).
 
@@ -28,12 +29,20 @@ class Options(Config):
 def main(args: Sequence[str], prog: str) -> int:
     """Train as the arguments say: `CONFIG --workdir DIR [--section.field value ...]`.
 
+    From here on a signal ends the process with code 75, and the same command goes on.
+
     Returns:
         The process's exit code.
 
     Raises:
         InputError: where the recipe, the flags or the data cannot be used.
     """
+    with stopping(process=True):
+        return train(args, prog)
+
+
+def train(args: Sequence[str], prog: str) -> int:
+    """As `main`, which takes signals."""
     options, _ = recipes.parse(
         Options,
         args,

@@ -6,11 +6,16 @@ hears of it.
 """
 
 import os
+import socket
 import time
 from pathlib import Path
 
-from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto import event_pb2, summary_pb2
+from tensorboardX.record_writer import RecordWriter
+
+from seq2seq_jax import durable
+
+PREFIX = "events.out.tfevents."
 
 
 class Board:
@@ -24,10 +29,12 @@ class Board:
 
     def __init__(self, folder: Path, step: int):
         folder.mkdir(parents=True, exist_ok=True)
-        suffix = f".{os.getpid()}.{step}"  # two files of one second need two names
-        self._writer = EventsWriter(str(folder / "events"), suffix)
+        self._path = folder / name_of_next([path.name for path in folder.iterdir()])
+        self._writer = RecordWriter(str(self._path))
+        self._write(event_pb2.Event(file_version="brain.Event:2"))
         start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
         self._write(event_pb2.Event(step=step + 1, session_log=start))
+        durable.sync(folder)
 
     def add(self, step: int, values: dict[str, float]) -> None:
         """One point on each of some curves.
@@ -44,9 +51,30 @@ class Board:
 
     def _write(self, event: event_pb2.Event) -> None:
         event.wall_time = time.time()
-        self._writer.write_event(event)
+        self._writer.write(event.SerializeToString())
         self._writer.flush()
+
+    def sync(self) -> None:
+        """Wait until all points are on the disk."""
+        durable.sync(self._path)
 
     def close(self) -> None:
         """Close the file."""
         self._writer.close()
+
+
+def name_of_next(names: list[str]) -> str:
+    """The name of a new event file, behind all that are there.
+
+    TensorBoard reads files in the order of their names. These begin with the second;
+    two runs may share one, and another host's clock may be ahead.
+
+    >>> name_of_next(["events.out.tfevents.9999999998.host"])[:30]
+    'events.out.tfevents.9999999999'
+    """
+    stamps = [
+        name[len(PREFIX) :].split(".")[0] for name in names if name.startswith(PREFIX)
+    ]
+    last = max((int(stamp) for stamp in stamps if stamp.isdecimal()), default=0)
+    second = max(int(time.time()), last + 1)
+    return f"{PREFIX}{second:010}.{socket.gethostname()}.{os.getpid()}"

@@ -68,6 +68,11 @@ class Checkpoints:
         self._writer: writing.Writer | None = None
         self._pending: int | None = None
 
+    def settle(self) -> None:
+        """End what a killed training had begun; for the next one, before it reads."""
+        if jax.process_index() == 0:
+            writing.settle(self.directory)
+
     def steps(self) -> list[int]:
         """Steps of the checkpoints that are there, oldest first."""
         if not self.directory.is_dir():
@@ -84,6 +89,8 @@ class Checkpoints:
         metrics: dict[str, float] | None = None,
     ) -> None:
         """Copy the state to the host and write it while the training goes on.
+
+        A checkpoint that is there of the same step stays until this one is whole.
 
         Args:
             step: the checkpoint's name.

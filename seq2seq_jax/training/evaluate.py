@@ -1,7 +1,7 @@
 """Evaluate a model on a corpus: loss and perplexity, decoded metrics, samples."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -51,16 +51,45 @@ class Decoded:
     hypotheses: list[Any]
 
 
+def go_on() -> None:
+    """Evaluate to the end."""
+
+
+class Stoppable(Predictor):
+    """A predictor that calls `check` before each batch, which may raise."""
+
+    check: Callable[[], None] = staticmethod(go_on)
+
+    def begin_search(self, *args: Any) -> Any:
+        """As it is, after the check."""
+        self.check()
+        return super().begin_search(*args)
+
+
 class Evaluator:
-    """Evaluates parameters on the corpora of a run; compiles once a shape."""
+    """Evaluates parameters on the corpora of a run; compiles once a shape.
+
+    Args:
+        config: of the run.
+        data: its corpora and tokenisers.
+        workdir: where `lengths.json` is.
+        devices: that the parameters are on.
+        check: called before each batch; what it raises ends the evaluation.
+    """
 
     def __init__(
-        self, config: Config, data: Prepared, workdir: Path, devices: parallel.Devices
+        self,
+        config: Config,
+        data: Prepared,
+        workdir: Path,
+        devices: parallel.Devices,
+        check: Callable[[], None] = go_on,
     ):
         def loss(params: Params, batch: Batch, key: Any, update: Any) -> Any:
             return model.loss(params, config.model, batch, 0.0, key)
 
         self._config, self._data, self._devices = config, data, devices
+        self._check = check
         self._step = parallel.mapped_eval_step(partial(eval_step, loss), devices)
         self._length_ratio = read_length_ratio(workdir / "lengths.json")
 
@@ -71,6 +100,7 @@ class Evaluator:
         """
         nll = correct = weight = 0.0
         for batch in eval_batches(corpus, self._config):
+            self._check()
             cut, _ = parallel.shard_batch(batch, self._devices.count)
             sums = jax.device_get(self._step(params, cut))
             nll += float(sums.nll)
@@ -120,7 +150,7 @@ class Evaluator:
         self, params: Params, sources: list[str], alignments: bool
     ) -> Iterable[list[Any]]:
         # One device decodes: a state spread over all would make each do all the work.
-        predictor = Predictor(
+        predictor = Stoppable(
             jax.device_put(params, self._devices.devices[0]),
             self._config.model,
             self._data.source_tokenizer,
@@ -128,6 +158,7 @@ class Evaluator:
             max_length=self._config.data.max_length,
             length_ratio=self._length_ratio,
         )
+        predictor.check = self._check
         training = self._config.training
         return predictor.translate(
             sources,

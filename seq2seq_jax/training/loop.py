@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import jax
 
 from seq2seq_jax.compilation import keep_compiled
-from seq2seq_jax.config import Config, TrainingConfig
+from seq2seq_jax.config import Config
 from seq2seq_jax.data.pipeline import Prepared, batches, lengths_of, prepare
 from seq2seq_jax.data.plan import BatchPlan
 from seq2seq_jax.errors import InputError, TrainingFailed
@@ -29,13 +28,14 @@ from seq2seq_jax.training import (
     workdirs,
 )
 from seq2seq_jax.training.checkpoints import Checkpoints
-from seq2seq_jax.training.evaluate import Evaluator, score
+from seq2seq_jax.training.due import Due
+from seq2seq_jax.training.evaluate import Decoded, Evaluator, score
 from seq2seq_jax.training.progress import Progress, decayed, evaluated, finished
-from seq2seq_jax.training.report import Report, make_report
+from seq2seq_jax.training.report import ALREADY, Report, make_report
 from seq2seq_jax.training.reporting import Reporter
-from seq2seq_jax.training.signals import stopping
+from seq2seq_jax.training.signals import Interrupted, Stop, stopping
 from seq2seq_jax.training.window import EMPTY, add, means
-from seq2seq_jax.types import Batch, TrainState
+from seq2seq_jax.types import Batch, Params, TrainState
 
 SAMPLES = 3  # shown at each evaluation
 GO_ON = "raise --training.{} (or --training.patience) to go on"
@@ -62,43 +62,61 @@ def train(
         InputError: what was given cannot be used, another training is at work in the
             workdir, or the disk takes no more.
         TrainingFailed: loss or gradient is not finite; the last checkpoint is kept.
+        KeyboardInterrupt: a second signal came; the last checkpoint is whole.
     """
     checks.check(config)
     check_processes()
     workdir = Path(workdir)
-    with workdirs.locked(workdir):
-        return train_alone(config, workdir, log)
+    with stopping() as stop, workdirs.locked(workdir):
+        return train_alone(config, workdir, log, stop)
 
 
 def train_alone(
-    config: Config, workdir: Path, log: Callable[[str], None] | None
+    config: Config, workdir: Path, log: Callable[[str], None] | None, stop: Stop
 ) -> Report:
     """As `train`, in a workdir that is locked."""
     changed = workdirs.admit(config, workdir)
+    checkpoints = Checkpoints(workdir / "checkpoints")
+    checkpoints.settle()
     keep_compiled()
     reporter = Reporter(workdir, config.training.steps, log)
     for line in changed:
         reporter.log(f"changed: {line}")
-    with writing(workdir):
-        data, vectors = read(config, workdir, reporter.log)
-        run = Run(config, workdir, data, reporter, vectors)
-        with contextlib.closing(run.checkpoints):
-            state, progress = run.restored(run.initial_state())
-            was_over = finished(progress, run.config.training, int(state.step))
-            if not was_over:
-                sessions.begin(run, int(state.step))
-                state, progress = run.fit(state, progress)
-        step = int(state.step)
-        over = finished(progress, run.config.training, step)
-        if over is None:
-            reporter.log(
-                f"interrupted at step {step}, saved: run the same command to resume"
-            )
-            return Report("interrupted", step, progress.best_step)
-        go_on = GO_ON.format("epochs" if config.training.epochs else "steps")
-        reporter.log(f"already {over}; {go_on}" if was_over else over)
-        status = "already " * bool(was_over) + over.split(" at ")[0]
-        return make_report(run, status, state.params, step, again=bool(changed))
+    try:
+        with workdirs.wording(workdir):
+            with stop.at_once():
+                data, vectors = read(config, workdir, reporter.log)
+            run = Run(config, workdir, data, reporter, vectors, stop)
+            return finish(run)
+    except Interrupted:
+        reporter.log("interrupted, nothing is lost: run the same command to resume")
+        return Report("interrupted", max(checkpoints.steps(), default=0), 0)
+
+
+def finish(run: "Run") -> Report:
+    """Train from where the workdir is to the end, and report.
+
+    Raises:
+        Interrupted: a signal has come, and there is nothing to save.
+    """
+    with contextlib.closing(run.checkpoints):
+        run.stop.check()
+        state, progress = run.restored(run.initial_state())
+        was_over = finished(progress, run.config.training, int(state.step))
+        run.stop.check()
+        if not was_over:
+            sessions.begin(run, int(state.step))
+            state, progress = run.fit(state, progress)
+    step = int(state.step)
+    over = finished(progress, run.config.training, step)
+    if over is None:
+        line = f"interrupted at step {step}, saved: run the same command to resume"
+        run.reporter.log(line)
+        return Report("interrupted", step, progress.best_step)
+    go_on = GO_ON.format("epochs" if run.config.training.epochs else "steps")
+    run.reporter.log(f"already {over}; {go_on}" if was_over else over)
+    status = ALREADY * bool(was_over) + over.split(" at ")[0]
+    return make_report(run, status, state.params, step)
 
 
 def check_processes() -> None:
@@ -131,18 +149,6 @@ def read(
         return data, None if begun else embeddings.read(config, data, log)
 
 
-@contextlib.contextmanager
-def writing(workdir: Path):
-    """Word a disk that takes no more; checkpoints do this for themselves."""
-    try:
-        yield
-    except OSError as error:
-        raise InputError(
-            f"{error.filename or workdir}: {error.strerror or error}; checkpoints in "
-            f"{workdir} are whole: run the same command again once this is mended"
-        ) from error
-
-
 class Run:
     """The parts of one training run, made from its config.
 
@@ -156,9 +162,10 @@ class Run:
         data: Prepared,
         reporter: Reporter,
         vectors: embeddings.Vectors | None = None,
+        stop: Stop | None = None,
     ):
         self.workdir, self.data, self.reporter = workdir, data, reporter
-        self.vectors = vectors
+        self.vectors, self.stop = vectors, stop or Stop()
         self.devices = parallel.local()
         self.plan = BatchPlan(
             data.train, config, jax.process_index(), jax.process_count()
@@ -177,7 +184,7 @@ class Run:
             log=reporter.log,
             origin=self.origin,
         )
-        self.evaluator = Evaluator(config, data, workdir, self.devices)
+        self.evaluator = Evaluator(config, data, workdir, self.devices, self.stop.check)
         self.optimizer = optimizer.make(training)
         step = programs.train_step_of(
             self.config, data.target_tokenizer.size, self.optimizer
@@ -219,31 +226,49 @@ class Run:
         """Train until the steps or the patience are used up, or a signal comes."""
         step, training, waiting = int(state.step), self.config.training, []
         loader = batches(self.plan, progress.batch, training.prefetch)
-        with self.reporter.running(step), stopping() as stop:
-            for batch in loader:
-                state, metrics = self.step(state, *self.cut(batch))
+        over: object = False
+        with self.reporter.running(step - progress.pending):
+            if progress.pending:
+                due = Due.at(training, step, self.stop())
+                state, progress, over = self.conclude(state, progress, step, due)
+            while not over:
+                state, metrics = self.step(state, *self.cut(next(loader)))
                 step += 1
                 waiting.append(metrics)
                 self.reporter.advance(step)
-                due = Due.at(training, step, stop())
-                if not due.anything:
-                    continue
-                progress = self.gather(progress, step, waiting)
-                waiting = []
-                if due.log:
-                    progress = self.report(state, progress, step)
-                scores = None
-                if due.evaluation:
-                    state, progress, scores = self.evaluate(state, progress, step)
-                over = due.stop or finished(progress, training, step)
-                best = scores is not None and progress.best_step == step
-                if due.save or best or over:
-                    self.checkpoints.save(step, state, progress.to_json(), scores)
-                self.reporter.lap()
-                if over:
-                    break
+                due = Due.at(training, step, self.stop())
+                if due.anything:
+                    progress = self.gather(progress, step, waiting)
+                    waiting = []
+                    state, progress, over = self.conclude(state, progress, step, due)
             self.checkpoints.wait()
         return state, progress
+
+    def conclude(
+        self, state: TrainState, progress: Progress, step: int, due: Due
+    ) -> tuple[TrainState, Progress, object]:
+        """Evaluate, tell and save what is due after a step; last, whether to end.
+
+        Where a signal ends the evaluation, nothing is told of the step, and what is
+        saved says that it is pending.
+        """
+        was_pending, decoded, scores = progress.pending, None, None
+        if due.evaluation and not due.stop:
+            decoded = self.evaluate(state.params)
+        pending = due.evaluation and decoded is None
+        progress = dataclasses.replace(progress, pending=pending)
+        if due.log and not pending:
+            progress = self.report(state, progress, step)
+        if decoded is not None:
+            state, progress, scores = self.judge(state, progress, step, decoded)
+        training = self.config.training
+        over = pending or due.stop or finished(progress, training, step)
+        best = scores is not None and progress.best_step == step
+        if (due.save or best or over) and not (pending and was_pending):
+            self.reporter.sync()
+            self.checkpoints.save(step, state, progress.to_json(), scores)
+        self.reporter.lap()
+        return state, progress, over
 
     def cut(self, batch: Batch) -> tuple[Batch, Any]:
         """A host's batch for its devices, with its rows' numbers."""
@@ -290,15 +315,23 @@ class Run:
         self.reporter.train(step, means(window) | values, left)
         return dataclasses.replace(progress, window={})
 
-    def evaluate(
-        self, state: TrainState, progress: Progress, step: int
-    ) -> tuple[TrainState, Progress, dict[str, float]]:
-        """Measure the development set; keeps count for patience and plateau."""
-        training, dev = self.config.training, self.data.dev
+    def evaluate(self, params: Params) -> Decoded | None:
+        """Measure the development set; None where a signal came in between."""
+        dev = self.data.dev
         self.reporter.lap()
-        values = self.evaluator.loss(state.params, dev)
-        decoded = self.evaluator.decode(state.params, dev, training.eval_examples)
-        values |= decoded.metrics
+        try:
+            values = self.evaluator.loss(params, dev)
+            limit = self.config.training.eval_examples
+            decoded = self.evaluator.decode(params, dev, limit)
+        except Interrupted:
+            return None
+        return dataclasses.replace(decoded, metrics=values | decoded.metrics)
+
+    def judge(
+        self, state: TrainState, progress: Progress, step: int, decoded: Decoded
+    ) -> tuple[TrainState, Progress, dict[str, float]]:
+        """Tell an evaluation; keeps count for patience and plateau."""
+        training, values = self.config.training, decoded.metrics
         progress = evaluated(progress, step, score(training.metric, values))
         progress, decays = decayed(progress, training, values["loss"])
         if decays:
@@ -309,27 +342,3 @@ class Run:
         self.reporter.evaluation(step, values, progress.best_step == step)
         self.reporter.samples(decoded.samples[:SAMPLES])
         return state, progress, values | {"score": score(training.metric, values)}
-
-
-@dataclass(frozen=True)
-class Due:
-    """What is to be done after a step."""
-
-    log: bool
-    evaluation: bool
-    save: bool
-    stop: bool
-
-    @property
-    def anything(self) -> bool:
-        """Whether the loop has to wait for the step's numbers."""
-        return self.log or self.evaluation or self.save or self.stop
-
-    @classmethod
-    def at(cls, training: TrainingConfig, step: int, stop: bool) -> "Due":
-        """What the config asks for after a step; everything after the last one."""
-        last = step >= training.steps
-        evaluation = last or step % training.eval_every == 0
-        every = training.save_every
-        save = evaluation if every is None else last or step % every == 0
-        return cls(last or step % training.log_every == 0, evaluation, save, stop)

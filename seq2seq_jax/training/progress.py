@@ -11,7 +11,7 @@ from seq2seq_jax.fields import from_dict
 from seq2seq_jax.training.damage import DamagedError
 from seq2seq_jax.training.window import Window
 
-LATER = {"skipped", "skipped_in_row"}  # fields that older versions had not
+LATER = {"skipped", "skipped_in_row", "pending"}  # fields that older versions had not
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,8 @@ class Progress:
         window: the sums of the line of metrics that is being gathered.
         skipped: updates that were left out.
         skipped_in_row: those since the last one that was made.
+        pending: whether a signal ended this step's evaluation: nothing of the step has
+            been told yet, and a resumed run begins with it.
     """
 
     batch: int = 0
@@ -39,6 +41,7 @@ class Progress:
     window: Window = field(default_factory=dict)
     skipped: int = 0
     skipped_in_row: int = 0
+    pending: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values; `from_json` is the way back."""
@@ -95,6 +98,8 @@ def decayed(
 
 def finished(progress: Progress, config: TrainingConfig, step: int) -> str | None:
     """Why the training is over at a step, in words; None where it is not."""
+    if progress.pending:
+        return None
     if step >= config.steps:
         return f"done at step {step} of {config.steps}"
     if config.patience is not None and progress.waited >= config.patience:

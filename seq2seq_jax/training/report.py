@@ -1,6 +1,7 @@
 """The report at the end of a training: the best checkpoint, measured and shown."""
 
 import dataclasses
+import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,8 @@ from seq2seq_jax.types import Params
 if TYPE_CHECKING:
     from seq2seq_jax.training.loop import Run
 
+ALREADY = "already "
+CONFIG = "config"
 RESUME = 75  # sysexits.h EX_TEMPFAIL: "the user is invited to retry"
 SAMPLES = 10
 READABLE = 24  # pieces a side of an alignment that a person still reads
@@ -46,19 +49,23 @@ class Report:
         return RESUME if self.status == "interrupted" else 0
 
 
-def make_report(
-    run: "Run", status: str, like: Params, step: int, *, again: bool
-) -> Report:
+def make_report(run: "Run", status: str, like: Params, step: int) -> Report:
     """Measure the best checkpoint on development and test set, and tell the results.
 
-    They are kept in `results.json`: a finished run is measured once, unless `again`
-    says that something it depends on has changed.
+    They are kept in `results.json`, with the digest of the config that they are of: a
+    finished run is measured once. What is interrupted is made when the command runs
+    again, and the file is the same.
+
+    Raises:
+        Interrupted: a signal has come before the results were there.
     """
     path = run.workdir / "results.json"
-    report = load_report(path, run.origin)
-    if again or report is None or report.step != step:
+    config = digest(run.workdir / "config.json")
+    report = load_report(path, run.origin, config)
+    if report is None or report.step != step:
         report = measure_best(run, like, step)
-        values = dataclasses.asdict(report) | {"status": status}
+        ended = {"status": status.removeprefix(ALREADY), CONFIG: config}
+        values = dataclasses.asdict(report) | ended
         values = notes.seal(values | {notes.ORIGIN: notes.digest(run.origin)})
         workdirs.write(path, json.dumps(values, indent=2) + "\n")
     report = dataclasses.replace(report, status=status)
@@ -66,20 +73,26 @@ def make_report(
     return report
 
 
-def load_report(path: Path, origin: dict[str, Any]) -> Report | None:
+def digest(path: Path) -> str:
+    """A name for what a file holds."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def load_report(path: Path, origin: dict[str, Any], config: str) -> Report | None:
     """What `results.json` holds; None where it is not there or not what was written.
 
-    Nor is that of another run, or of other data. Older versions wrote no digests: what
-    they wrote is taken as it is.
+    Nor is that of another config or run, or of other data. Older versions wrote no
+    digests: what they wrote is taken as it is.
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        digest, of = (values.pop(x, None) for x in (notes.DIGEST, notes.ORIGIN))
-        if digest is None and of is None:
+        names = notes.DIGEST, notes.ORIGIN, CONFIG
+        sealed, of, own = (values.pop(name, None) for name in names)
+        if (sealed, of, own) == (None, None, None):
             return Report(**values)
-        if of != notes.digest(origin) or digest != notes.digest(
-            values | {notes.ORIGIN: of}
-        ):
+        whole = values | {notes.ORIGIN: of, CONFIG: own}
+        known = of == notes.digest(origin) and own == config
+        if not known or sealed != notes.digest(whole):
             return None
         return Report(**values)
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
@@ -99,6 +112,7 @@ def measure_best(run: "Run", like: Params, step: int) -> Report:
         metrics[split] = run.evaluator.loss(params, corpus) | decoded.metrics
     shown = list(range(0, len(decoded.samples), -(-len(decoded.samples) // SAMPLES)))
     samples = [decoded.samples[i] for i in shown]
+    run.stop.check()
     path = draw_alignment(run, [decoded.hypotheses[i] for i in shown])
     return Report("done", step, best_step, metrics, samples, path)
 

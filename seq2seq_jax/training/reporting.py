@@ -1,6 +1,8 @@
-"""What a training tells: a progress bar or lines, `metrics.jsonl`, TensorBoard.
+"""What a training tells: a progress bar or lines, files of curves, TensorBoard.
 
-Nothing here reads from a device: the loop hands over numbers that it has fetched.
+What the seed decides goes to `metrics.jsonl`, which is the same byte for byte however
+often a run was interrupted; what the clock says goes to `timings.jsonl`. Nothing here
+reads from a device: the loop hands over numbers that it has fetched.
 """
 
 import contextlib
@@ -11,18 +13,21 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import jax
 from rich import progress as rich_progress
 from rich.console import Console
 from rich.table import Table
 
+from seq2seq_jax import durable
+
+METRICS, TIMINGS, BOARD = "metrics.jsonl", "timings.jsonl", "tensorboard"
 TIMING = ("seconds", "tokens_per_second")  # fields that differ from run to run
 
 
 def trim(path: Path, step: int) -> None:
-    """Cut away the lines of a metrics file after a step, and a half-written last one.
+    """Cut away the lines of a file of curves after a step, and a half-written last one.
 
     What a killed run wrote after its last checkpoint is written again when it resumes.
     """
@@ -36,7 +41,7 @@ def trim(path: Path, step: int) -> None:
                     kept.append(line)
     new = path.with_name(f".{path.name}.new")
     new.write_text("".join(kept), encoding="utf-8")
-    os.replace(new, path)
+    durable.replace(new, path)
 
 
 def as_json(values: dict[str, Any]) -> str:
@@ -67,7 +72,7 @@ class Reporter:
     """Writes for the first process; on the others it keeps silent.
 
     Args:
-        workdir: where `metrics.jsonl` and `tensorboard/` go.
+        workdir: where `metrics.jsonl`, `timings.jsonl` and `tensorboard/` go.
         steps: the last step; may be set later.
         log: takes lines in place of stderr.
     """
@@ -81,7 +86,7 @@ class Reporter:
         self._bar: rich_progress.Progress | None = None
         self._task = rich_progress.TaskID(0)
         self._mark = time.perf_counter()
-        self._file: Any = None
+        self._files: list[IO[str]] = []  # of what the seed decides, of the clock's
         self._board: Any = None
 
     def log(self, text: str) -> None:
@@ -101,11 +106,15 @@ class Reporter:
             return
         from seq2seq_jax.training.board import Board  # half a second to import
 
-        path = self._workdir / "metrics.jsonl"
-        trim(path, step)
+        paths = [self._workdir / name for name in (METRICS, TIMINGS)]
+        for path in paths:
+            trim(path, step)
         with contextlib.ExitStack() as stack:
-            self._file = stack.enter_context(path.open("a", encoding="utf-8"))
-            self._board = Board(self._workdir / "tensorboard", step)
+            self._files = [
+                stack.enter_context(path.open("a", encoding="utf-8")) for path in paths
+            ]
+            self._board = Board(self._workdir / BOARD, step)
+            durable.sync(self._workdir)  # the names of new files
             stack.callback(self._close)
             if self._log is None and self._console.is_terminal:
                 self._start_bar(step)
@@ -129,7 +138,8 @@ class Reporter:
 
     def _close(self) -> None:
         bar, board = self._bar, self._board
-        self._bar = self._board = self._file = None
+        self._bar = self._board = None
+        self._files = []
         if bar is not None:
             bar.stop()
         with contextlib.suppress(OSError):  # every line has been written before
@@ -146,13 +156,30 @@ class Reporter:
             self._bar.update(self._task, completed=step)
 
     def record(self, step: int, split: str, values: dict[str, float]) -> None:
-        """One line of `metrics.jsonl`, and the same numbers for TensorBoard."""
-        if self._file is None:
+        """A line of `metrics.jsonl`, one of `timings.jsonl`, points for TensorBoard."""
+        if not self._files:
             return
-        self._file.write(as_json({"step": step, "split": split, **values}) + "\n")
-        self._file.flush()
+        parts: list[dict[str, Any]] = [{"step": step, "split": split} for _ in "12"]
+        for name, value in values.items():
+            parts[name in TIMING][name] = value
+        for file, part in zip(self._files, parts, strict=True):
+            file.write(as_json(part) + "\n")
+            file.flush()
         finite = {f"{split}/{n}": x for n, x in values.items() if math.isfinite(x)}
         self._board.add(step, finite)
+
+    def sync(self) -> None:
+        """Wait until all that was recorded is on the disk.
+
+        A checkpoint says that the curves up to its step are there: it comes after this.
+
+        Raises:
+            OSError: the disk takes no more.
+        """
+        for file in self._files:
+            os.fsync(file.fileno())
+        if self._board is not None:
+            self._board.sync()
 
     def train(self, step: int, values: dict[str, float], seconds_left: float) -> None:
         """Report a window of training steps."""

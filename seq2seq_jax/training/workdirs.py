@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from seq2seq_jax import config as configs
+from seq2seq_jax import durable
 from seq2seq_jax.config import Config
 from seq2seq_jax.errors import InputError
 
@@ -175,6 +176,22 @@ def claimed(config: Config, workdir: Path) -> Iterator[None]:
         raise
 
 
+@contextlib.contextmanager
+def wording(workdir: Path) -> Iterator[None]:
+    """Word a disk that takes no more; checkpoints do this for themselves.
+
+    Raises:
+        InputError: for every `OSError` inside.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{error.filename or workdir}: {error.strerror or error}; checkpoints in "
+            f"{workdir} are whole: run the same command again once this is mended"
+        ) from error
+
+
 def remove(path: Path) -> None:
     """Delete a file or a folder, if it is there."""
     if path.is_dir():
@@ -193,7 +210,7 @@ def write(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         new.write_text(text, encoding="utf-8")
-        os.replace(new, path)
+        durable.replace(new, path)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from error
     finally:

@@ -4,6 +4,7 @@ Nothing is deleted before its successor is whole, and nothing that cannot be rea
 is damaged is left to its owner.
 """
 
+import contextlib
 import math
 import shutil
 from collections.abc import Callable
@@ -13,10 +14,12 @@ from typing import Any
 
 from orbax.checkpoint import v1 as ocp
 
+from seq2seq_jax import durable
 from seq2seq_jax.training.notes import METRICS, STEP, Notes
 
 Tree = Any
 LEFT_OVER = ("*.orbax-checkpoint-tmp*", ".deleting-*")
+NEW = ".new"  # ends the name of what is to take the place of a checkpoint of its step
 
 
 class Writer:
@@ -44,6 +47,8 @@ class Writer:
         self._log = log
         self._thread = ThreadPoolExecutor(1, "checkpoints")
         self._saving: Future | None = None
+        directory.mkdir(parents=True, exist_ok=True)
+        durable.sync(directory.parent)
         for pattern in LEFT_OVER:
             for path in directory.glob(pattern):
                 shutil.rmtree(path, ignore_errors=True)
@@ -51,8 +56,10 @@ class Writer:
     def begin(self, items: dict[str, Tree], notes: Notes) -> None:
         """Copy arrays to the host and begin to write them; call `wait` before."""
         path = self._directory / str(notes[STEP])
+        if path.exists():
+            path = new_name(path)
         response = ocp.save_checkpointables_async(path, items, custom_metadata=notes)
-        self._saving = self._thread.submit(self._finish, response, notes)
+        self._saving = self._thread.submit(self._finish, response, path, notes)
 
     def wait(self) -> None:
         """Wait for the end of what was begun last; raises what went wrong there."""
@@ -63,8 +70,11 @@ class Writer:
         """End the thread."""
         self._thread.shutdown()
 
-    def _finish(self, response: Any, notes: Notes) -> None:
+    def _finish(self, response: Any, path: Path, notes: Notes) -> None:
         response.result()
+        durable.sync_tree(path)  # only now may older ones go
+        if path.name.endswith(NEW):
+            put_in_place(path)
         self._scores[notes[STEP]] = score(notes)
         for step in doomed(self._scores, *self._keep):
             try:
@@ -75,6 +85,37 @@ class Writer:
                 self._log(f"checkpoint {step} cannot be deleted: {error.strerror}")
                 continue
             del self._scores[step]
+
+
+def new_name(path: Path) -> Path:
+    """The folder beside a checkpoint where another one of its step is made."""
+    return path.with_name(path.name + NEW)
+
+
+def put_in_place(new: Path) -> None:
+    """Let a whole checkpoint take the place of the older one of its step."""
+    path = new.with_name(new.name.removesuffix(NEW))
+    going = going_name(path)
+    with contextlib.suppress(FileNotFoundError):  # its owner was faster
+        path.rename(going)
+    # Whoever is killed here leaves no checkpoint of that name: see `settle`.
+    new.rename(path)
+    durable.sync(path.parent)
+    shutil.rmtree(going, ignore_errors=True)
+
+
+def settle(directory: Path) -> None:
+    """End what a killed process had begun to put in place, before anything is read.
+
+    A new checkpoint beside the older one may not be whole after a power cut; what it
+    has more than that is made again.
+    """
+    for new in directory.glob(f"*{NEW}"):
+        path = new.with_name(new.name.removesuffix(NEW))
+        if path.exists():
+            shutil.rmtree(new, ignore_errors=True)
+        else:
+            new.rename(path)
 
 
 def score(notes: Notes) -> float:
@@ -95,8 +136,13 @@ def doomed(scores: dict[int, float], keep_last: int, keep_best: int) -> list[int
     return sorted(scores.keys() - {*newest[:keep_last], *best[:keep_best]})
 
 
+def going_name(path: Path) -> Path:
+    """What a checkpoint is called while it is deleted."""
+    return path.with_name(f".deleting-{path.name}")
+
+
 def delete(path: Path) -> None:
     """Delete a checkpoint; to who reads it is gone at once, not piece by piece."""
-    going = path.with_name(f".deleting-{path.name}")
+    going = going_name(path)
     path.rename(going)
     shutil.rmtree(going, ignore_errors=True)
