@@ -13,6 +13,7 @@ begins in a new folder, until the kills are used up.
 
 import argparse
 import collections
+import contextlib
 import os
 import random
 import shutil
@@ -106,9 +107,15 @@ def names(workdir):
         return []
 
 
-def saving(workdir):
-    """Whether a checkpoint is (or was, when killed) being made or deleted."""
-    return any(part in name for name in names(workdir) for part in SAVING)
+def half_made(workdir):
+    """Folders of saves in progress, or killed; of a name, another time is another."""
+    found = set()
+    for name in names(workdir):
+        if any(part in name for part in SAVING):
+            with contextlib.suppress(FileNotFoundError):
+                status = (workdir / "checkpoints" / name).stat()
+                found.add((name, status.st_ino, status.st_ctime_ns))
+    return found
 
 
 def wait_until(process, true, seconds=PATIENCE):
@@ -121,18 +128,23 @@ def wait_until(process, true, seconds=PATIENCE):
     return False
 
 
-def strike(process, kind, workdir, draw, pace):
+def strike(process, kind, workdir, draw, pace, before):
     """End a process at a moment of a kind, and tell its code and whether it listened.
 
-    A process that ends by itself before that is left alone. `pace` holds the seconds to
+    A process that ends by itself before that is left alone. `before` is what killed
+    ones had left half-made. `pace` holds the seconds to
     a first save, which others on the machine change: it is measured again and again.
     """
     begun = time.monotonic()
+
+    def saving():
+        return half_made(workdir) - before
+
     if kind == "save":
-        if wait_until(process, lambda: saving(workdir)):
+        if wait_until(process, saving):
             pace["startup"] = max(time.monotonic() - begun, 1)
         wait_until(process, lambda: False, draw.uniform(0, 0.6))
-        wait_until(process, lambda: saving(workdir))
+        wait_until(process, saving)
         time.sleep(draw.uniform(0, 0.03))
     elif kind == "end":
         wait_until(process, lambda: str(STEPS) in names(workdir))
@@ -189,7 +201,7 @@ def undisturbed(folder):
     for name in ("compiles", "reference"):
         workdir, begun = folder / name, time.monotonic()
         process = start(folder, workdir)
-        wait_until(process, lambda: saving(workdir))  # noqa: B023, called here
+        wait_until(process, lambda: half_made(workdir))  # noqa: B023, called here
         startup = time.monotonic() - begun
         check_end("", process.wait(PATIENCE), True, workdir)
     compare(folder / "compiles", workdir)
@@ -204,11 +216,12 @@ def one_run(folder, number, kills_on, draw, pace, told):
     """
     workdir, code = folder / f"run-{number}", None
     while code != 0:
+        before = half_made(workdir)
         process = start(folder, workdir)
         kind = ""
         if kills_on():
             (kind,) = draw.choices(list(KINDS), list(KINDS.values()))
-            code, listens = strike(process, kind, workdir, draw, pace)
+            code, listens = strike(process, kind, workdir, draw, pace, before)
         else:
             code, listens = process.wait(PATIENCE), True
         check_end(kind, code, listens, workdir)
@@ -216,7 +229,7 @@ def one_run(folder, number, kills_on, draw, pace, told):
         told["starts"] += 1
         if code == -signal.SIGKILL:
             told["kills"] += 1
-            told["saves"] += saving(workdir)
+            told["saves"] += bool(half_made(workdir) - before)
     return workdir
 
 
