@@ -31,21 +31,36 @@ def run(main: Callable[[list[str]], int | None]) -> NoReturn:
     try:
         code = main(sys.argv[1:])
         sys.stdout.flush()
-    except (InputError, TrainingFailed) as error:
-        line = f"error: {' '.join(str(error).split())}"
-        _leave(2 if isinstance(error, InputError) else 1, line)
-    except KeyboardInterrupt:
-        _leave(130, "interrupted")
     except BrokenPipeError:
         # Else the interpreter complains when it flushes stdout at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         _leave(141)
-    except OSError as error:
-        if error.errno not in USERS_OWN:
+    except (Exception, KeyboardInterrupt) as error:
+        code, line = outcome(error)
+        if line is None:
             raise
-        where = f": {error.filename}" if error.filename else ""
-        _leave(2, f"error: {error.strerror}{where}")
+        _leave(code, line)
     sys.exit(code)
+
+
+def outcome(error: BaseException) -> tuple[int, str | None]:
+    """The exit code for an error, and the line that tells it; None: it is a defect.
+
+    >>> outcome(InputError("no such\\n file"))
+    (2, 'error: no such file')
+    """
+    if isinstance(error, InputError | TrainingFailed):
+        line = f"error: {' '.join(str(error).split())}"
+        return 2 if isinstance(error, InputError) else 1, line
+    if isinstance(error, KeyboardInterrupt):
+        return 130, "interrupted"
+    if isinstance(error, SystemExit):
+        code = error.code if isinstance(error.code, int) else 1
+        return code, f"ended with exit code {code}"
+    if isinstance(error, OSError) and error.errno in USERS_OWN:
+        where = f": {error.filename}" if error.filename else ""
+        return 2, f"error: {error.strerror}{where}"
+    return 1, None
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

@@ -196,7 +196,9 @@ def test_what_cannot_be_deleted_is_named_and_tried_again(tmp_path, monkeypatch):
     assert tries == ["1", "1", "2"] and Checkpoints(tmp_path).steps() == [1, 2, 3]
 
 
-def test_several_processes_are_refused(tiny, tmp_path, monkeypatch):
+def test_several_processes_without_a_coordinator_are_refused(
+    tiny, tmp_path, monkeypatch
+):
     monkeypatch.setattr(jax, "process_count", lambda: 2)
     with pytest.raises(InputError, match="2 processes"):
         loop.train(tiny(), tmp_path / "run")

@@ -81,6 +81,7 @@ ROWS = (
         "training.parallel",
         "training.damage",
         "training.fingerprints",
+        "training.hosts",
         "training.notes",
         "training.workdirs",
     ),

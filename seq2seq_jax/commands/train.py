@@ -1,11 +1,12 @@
 """`train`: from a recipe, and flags that change it, to a trained model."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from seq2seq_jax import flags
-from seq2seq_jax.commands import recipes
+from seq2seq_jax.commands import processes, recipes
 from seq2seq_jax.config import Config
 from seq2seq_jax.errors import InputError
 from seq2seq_jax.limits import validate
@@ -24,6 +25,12 @@ class Options(Config):
 
     workdir: Path
     """folder of the run: checkpoints, vocabularies and reports; made if need be"""
+    distributed: str | None = None
+    """be one of several processes: HOST:PORT of the first, or auto on a cluster"""
+    processes: int | None = None
+    """with --distributed HOST:PORT: how many processes there are"""
+    process_index: int | None = None
+    """with --distributed HOST:PORT: the number of this one, from 0"""
 
 
 def main(args: Sequence[str], prog: str) -> int:
@@ -51,12 +58,17 @@ def train(args: Sequence[str], prog: str) -> int:
         "configs/NAME.py --workdir DIR",
         workdir=flags.REQUIRED,
     )
+    where = processes.place(
+        options.distributed, options.processes, options.process_index
+    )
     config = Config(options.data, options.model, options.training)
     validate(config)
     if options.workdir.exists() and not options.workdir.is_dir():
         raise InputError(f"--workdir {options.workdir} is a file, expected a folder")
 
     # Only now: it takes a second or two, which errors and help need not wait for.
-    from seq2seq_jax.training import loop
+    from seq2seq_jax.training import distributed, loop
 
-    return loop.train(config, options.workdir).exit_code
+    together = contextlib.nullcontext() if where is None else distributed.joined(*where)
+    with together:
+        return loop.train(config, options.workdir).exit_code

@@ -26,6 +26,7 @@ class Corpus:
     """Pairs of sequences of ids.
 
     Attributes:
+        folder: where it is.
         source_ids: `Sequences` of ids without EOS.
         target_ids: `Sequences` of ids without BOS and EOS.
         lengths: `[N, 2]` int32, tokens of source and target, EOS included.
@@ -44,6 +45,7 @@ class Corpus:
             raise ValueError(f"version {info['version']}")
         if info.pop("digest") != _digest(info):
             raise ValueError("info.json is damaged")
+        self.folder = folder
         dtype, files = np.dtype(info["dtype"]), info["files"]
         self.source_ids = open_sequences(folder / "source", dtype, files)
         self.target_ids = open_sequences(folder / "target", dtype, files)

@@ -10,7 +10,7 @@ import numpy as np
 
 from seq2seq_jax.config import Config, DataConfig
 from seq2seq_jax.data import tokenizers
-from seq2seq_jax.data.corpus import Corpus
+from seq2seq_jax.data.corpus import Corpus, open_corpus
 from seq2seq_jax.data.encoding import LONG_LINES, Log, describe, encode
 from seq2seq_jax.data.files import write_atomic
 from seq2seq_jax.data.plan import BatchPlan
@@ -40,6 +40,12 @@ class Prepared:
         """A checksum of the ids of each corpus."""
         corpora = {"train": self.train, "dev": self.dev, "test": self.test}
         return {name: c.checksum for name, c in corpora.items() if c is not None}
+
+    @property
+    def folders(self) -> dict[str, str]:
+        """By split, the name of its corpus in the workdir's `data/`."""
+        corpora = {split: getattr(self, split) for split in SPLITS}
+        return {split: x.folder.name for split, x in corpora.items() if x is not None}
 
 
 def prepare(config: Config, workdir: str | Path, log: Log) -> Prepared:
@@ -73,6 +79,28 @@ def prepare(config: Config, workdir: str | Path, log: Log) -> Prepared:
         log(describe(found.name, split, corpora[split], data.max_length))
     save_lengths(corpora["train"], workdir / "lengths.json", log)
     return Prepared(*both, corpora["train"], corpora["dev"], corpora.get("test"))
+
+
+def reopen(data: DataConfig, workdir: Path, folders: dict[str, str]) -> Prepared:
+    """What another process has prepared in a workdir; the raw data need not be here.
+
+    Args:
+        folders: its `Prepared.folders`.
+
+    Raises:
+        InputError: something is not there.
+    """
+    both = load_tokenizers(data, workdir / "tokenizers")
+    opened = {
+        split: open_corpus(workdir / "data" / name) for split, name in folders.items()
+    }
+    missing = [folders[split] for split, corpus in opened.items() if corpus is None]
+    if both is None or missing:
+        raise InputError(
+            f"{', '.join(missing) or 'tokenizers'} cannot be read in {workdir}, where "
+            f"another process has just written: is it a folder that all share?"
+        )
+    return Prepared(*both, opened["train"], opened["dev"], opened.get("test"))  # type: ignore[arg-type]
 
 
 def check(data: DataConfig) -> None:

@@ -22,6 +22,7 @@ import jax
 from seq2seq_jax.errors import InputError
 from seq2seq_jax.training import fingerprints, notes, stored, writing
 from seq2seq_jax.training.damage import DamagedError, reason
+from seq2seq_jax.training.hosts import ALONE, Hosts
 from seq2seq_jax.training.origin import Origin, remarks
 from seq2seq_jax.types import Params, TrainState
 
@@ -49,6 +50,7 @@ class Checkpoints:
         keep_best: checkpoints kept for their `metrics["score"]`, the higher the better.
         log: where a damaged checkpoint is named.
         origin: of which run they are; None: nothing is known of it, nor asked.
+        hosts: the processes that save and restore together, all at the same time.
     """
 
     def __init__(
@@ -59,12 +61,14 @@ class Checkpoints:
         keep_best: int = 1,
         log: Callable[[str], None] = warn,
         origin: Origin | None = None,
+        hosts: Hosts = ALONE,
     ):
         self.directory = Path(directory).absolute()
         self._keep = (keep_last, keep_best)
         self._log = log
         self._origin = origin
         self._told: set[str] = set()
+        self._hosts = hosts
         self._writer: writing.Writer | None = None
         self._pending: int | None = None
 
@@ -99,7 +103,8 @@ class Checkpoints:
             metrics: with `score` (higher is better) where this state was evaluated.
 
         Raises:
-            InputError: this save or the one before it could not be written.
+            InputError: this save or the one before it could not be written, or not all
+                processes have the same state.
             ValueError: the state is not of this step.
         """
         if int(state.step) != step:
@@ -129,6 +134,11 @@ class Checkpoints:
             finite = {name: x for name, x in metrics.items() if math.isfinite(x)}
             metrics = worst | finite
         marks = {name: fingerprints.of(tree) for name, tree in items.items()}
+        self._check_same(step, marks)
+        if self._hosts.count > 1:
+            from seq2seq_jax.training import parallel  # with optax: slow to load
+
+            items = parallel.spanning(items)
         values = {
             notes.STEP: step,
             notes.BOOKKEEPING: bookkeeping,
@@ -143,9 +153,29 @@ class Checkpoints:
                 scores = {each: self.score(each) for each in self.steps()}
                 scores = {each: x for each, x in scores.items() if x < math.inf}
                 self._writer = writing.Writer(
-                    self.directory, *self._keep, scores, self._log
+                    self.directory,
+                    *self._keep,
+                    scores,
+                    self._log,
+                    owner=self._hosts.first,
                 )
             self._writer.begin(items, notes.seal(values))
+
+    def _check_same(self, step: int, marks: dict[str, dict[str, str]]) -> None:
+        """Refuse to save where a process trains another model than the others.
+
+        Raises:
+            InputError: in all processes.
+        """
+        flat = {
+            f"{item}.{x}": mark for item in marks for x, mark in marks[item].items()
+        }
+        self._hosts.same(
+            flat,
+            f"state at step {step}",
+            "one of them computes wrongly, and this state was not saved; find the "
+            "hardware that does, then run the same command again",
+        )
 
     def wait(self) -> None:
         """Wait until the last save is whole.
@@ -184,8 +214,9 @@ class Checkpoints:
             InputError: there is none, all are damaged, or it holds another model.
         """
         items = {"params": like.params, "training": _without_params(like)}
+        steps = self._hosts.once(lambda: self.steps()[::-1])
         loaded, bookkeeping, damaged = self._first_whole(
-            self.steps()[::-1], items, lambda values: read(values[notes.BOOKKEEPING])
+            steps, items, lambda values: read(values[notes.BOOKKEEPING])
         )
         for step in damaged:
             _set_aside(self.directory, step)
@@ -212,7 +243,7 @@ class Checkpoints:
         self, which: str | int = "best", like: Params | None = None
     ) -> tuple[int, Params]:
         """As `restore_params`, with the step of the checkpoint that was read."""
-        steps = self.candidates(which)
+        steps = self._hosts.once(lambda: self.candidates(which))
         loaded, _, damaged = self._first_whole(steps, {"params": like}, dict)
         return steps[len(damaged)], loaded["params"]
 
@@ -263,14 +294,18 @@ class Checkpoints:
                 f"that `train.py --workdir` wrote"
             )
         for index, step in enumerate(steps):
-            path, name = self.directory / str(step), f"checkpoint {step}"
+            path, name, wrong = self.directory / str(step), f"checkpoint {step}", None
             try:
                 loaded, values = stored.load(path, likes, self._origin)
                 made = read(values)
+            except DamagedError as error:
+                wrong = f"{error.verdict} ({error})"
+            # What one process cannot read is damaged for all.
+            wrong = next(filter(None, self._hosts.gathered(wrong)), None)
+            if wrong is None:
                 self._remark(step, remarks(values.get(notes.ORIGIN), self._origin))
                 return loaded, made, steps[:index]
-            except DamagedError as error:
-                line = f"{name} in {self.directory} {error.verdict} ({error})"
+            line = f"{name} in {self.directory} {wrong}"
             if index + 1 < len(steps):
                 self._log(f"{line}; trying checkpoint {steps[index + 1]}")
         raise InputError(

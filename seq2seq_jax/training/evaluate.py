@@ -18,6 +18,7 @@ from seq2seq_jax.inference.lengths import read_length_ratio
 from seq2seq_jax.inference.predictor import Predictor
 from seq2seq_jax.nn import model
 from seq2seq_jax.training import parallel
+from seq2seq_jax.training.hosts import ALONE, Hosts
 from seq2seq_jax.training.step import eval_step
 from seq2seq_jax.types import Batch, Params
 
@@ -43,7 +44,8 @@ class Decoded:
     Attributes:
         metrics: the entries of `METRICS`, in percent; no BLEU of lines without words.
         samples: source, reference and hypothesis as text.
-        hypotheses: the predictor's best hypotheses, in the order of the samples.
+        hypotheses: the predictor's best hypotheses, in the order of the samples; None
+            where another process has it.
     """
 
     metrics: dict[str, float]
@@ -69,12 +71,15 @@ class Stoppable(Predictor):
 class Evaluator:
     """Evaluates parameters on the corpora of a run; compiles once a shape.
 
+    Of several processes each works off its share, and all get the results of all.
+
     Args:
         config: of the run.
         data: its corpora and tokenisers.
         workdir: where `lengths.json` is.
         devices: that the parameters are on.
         check: called before each batch; what it raises ends the evaluation.
+        hosts: the processes that share the work.
     """
 
     def __init__(
@@ -84,12 +89,13 @@ class Evaluator:
         workdir: Path,
         devices: parallel.Devices,
         check: Callable[[], None] = go_on,
+        hosts: Hosts = ALONE,
     ):
         def loss(params: Params, batch: Batch, key: Any, update: Any) -> Any:
             return model.loss(params, config.model, batch, 0.0, key)
 
-        self._config, self._data, self._devices = config, data, devices
-        self._check = check
+        self._config, self._data, self._check = config, data, check
+        self._devices, self._hosts = devices, hosts
         self._step = parallel.mapped_eval_step(partial(eval_step, loss), devices)
         self._length_ratio = read_length_ratio(workdir / "lengths.json")
 
@@ -99,7 +105,8 @@ class Evaluator:
         No label smoothing and no dropout: perplexity = exp(loss).
         """
         nll = correct = weight = 0.0
-        for batch in eval_batches(corpus, self._config):
+        share = self._hosts.index, self._hosts.count
+        for batch in eval_batches(corpus, self._config, *share):
             self._check()
             cut, _ = parallel.shard_batch(batch, self._devices.count)
             sums = jax.device_get(self._step(params, cut))
@@ -131,8 +138,15 @@ class Evaluator:
         items = spread(references(corpus), limit)
         sources = [source for source, _ in items]
         targets = [accepted for _, accepted in items]
-        hypotheses = [best for best, *_ in self._translate(params, sources, alignments)]
-        said = [hypothesis.text for hypothesis in hypotheses]
+        own = slice(self._hosts.index, None, self._hosts.count)
+        hypotheses: list[Any] = [None] * len(items)
+        hypotheses[own] = (
+            best for best, *_ in self._translate(params, sources[own], alignments)
+        )
+        said = [""] * len(items)
+        texts = [hypothesis.text for hypothesis in hypotheses[own]]
+        for index, part in enumerate(self._hosts.gathered(texts)):
+            said[index :: self._hosts.count] = part
         idle = set() if has_words(targets) else {"bleu"}
         metric = self._config.training.metric
         idle.discard(metric)

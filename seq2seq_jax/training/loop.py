@@ -14,7 +14,7 @@ from seq2seq_jax.compilation import keep_compiled
 from seq2seq_jax.config import Config
 from seq2seq_jax.data.pipeline import Prepared, batches, lengths_of, prepare
 from seq2seq_jax.data.plan import BatchPlan
-from seq2seq_jax.errors import InputError, TrainingFailed
+from seq2seq_jax.errors import TrainingFailed
 from seq2seq_jax.training import (
     checks,
     embeddings,
@@ -24,12 +24,14 @@ from seq2seq_jax.training import (
     parallel,
     programs,
     sessions,
+    shared,
     trouble,
     workdirs,
 )
 from seq2seq_jax.training.checkpoints import Checkpoints
 from seq2seq_jax.training.due import Due
 from seq2seq_jax.training.evaluate import Decoded, Evaluator, score
+from seq2seq_jax.training.hosts import ALONE, Hosts, here
 from seq2seq_jax.training.progress import Progress, decayed, evaluated, finished
 from seq2seq_jax.training.report import ALREADY, Report, make_report
 from seq2seq_jax.training.reporting import Reporter
@@ -47,7 +49,8 @@ def train(
     """Train to the end, or on from where the workdir's last checkpoint is.
 
     The same call again resumes a run that was interrupted, bit for bit as if it had not
-    been, and says of a finished one that it is finished.
+    been, and says of a finished one that it is finished. Where JAX runs in several
+    processes, all of them call it.
 
     Args:
         config: the recipe.
@@ -59,34 +62,41 @@ def train(
         same command goes on.
 
     Raises:
-        InputError: what was given cannot be used, another training is at work in the
-            workdir, or the disk takes no more.
+        InputError: bad input, a workdir that is in use, or a disk that takes no more.
         TrainingFailed: loss or gradient is not finite; the last checkpoint is kept.
         KeyboardInterrupt: a second signal came; the last checkpoint is whole.
     """
     checks.check(config)
-    check_processes()
+    hosts = here()
     workdir = Path(workdir)
-    with stopping() as stop, workdirs.locked(workdir):
-        return train_alone(config, workdir, log, stop)
+    with stopping() as stop, shared.locked(workdir, config, hosts):
+        if hosts.count > 1:  # they stop together, after a step that all agree on
+            stop.agree = lambda asked: False
+        return train_alone(config, workdir, log, stop, hosts)
 
 
 def train_alone(
-    config: Config, workdir: Path, log: Callable[[str], None] | None, stop: Stop
+    config: Config,
+    workdir: Path,
+    log: Callable[[str], None] | None,
+    stop: Stop,
+    hosts: Hosts = ALONE,
 ) -> Report:
     """As `train`, in a workdir that is locked."""
-    changed = workdirs.admit(config, workdir)
+    changed = hosts.once(lambda: workdirs.admit(config, workdir))
     checkpoints = Checkpoints(workdir / "checkpoints")
-    checkpoints.settle()
+    hosts.once(checkpoints.settle)
     keep_compiled()
     reporter = Reporter(workdir, config.training.steps, log)
     for line in changed:
         reporter.log(f"changed: {line}")
     try:
         with workdirs.wording(workdir):
-            with stop.at_once():
-                data, vectors = read(config, workdir, reporter.log)
-            run = Run(config, workdir, data, reporter, vectors, stop)
+            with stop.at_once() if hosts.count == 1 else contextlib.nullcontext():
+                data, vectors = shared.read_once(
+                    lambda: read(config, workdir, reporter.log), config, workdir, hosts
+                )
+            run = Run(config, workdir, data, reporter, vectors, stop, hosts)
             return finish(run)
     except Interrupted:
         reporter.log("interrupted, nothing is lost: run the same command to resume")
@@ -99,13 +109,14 @@ def finish(run: "Run") -> Report:
     Raises:
         Interrupted: a signal has come, and there is nothing to save.
     """
-    with contextlib.closing(run.checkpoints):
+    with shared.closing(run.checkpoints, run.hosts):
         run.stop.check()
         state, progress = run.restored(run.initial_state())
         was_over = finished(progress, run.config.training, int(state.step))
         run.stop.check()
         if not was_over:
-            sessions.begin(run, int(state.step))
+            if run.hosts.first:
+                sessions.begin(run, int(state.step))
             state, progress = run.fit(state, progress)
     step = int(state.step)
     over = finished(progress, run.config.training, step)
@@ -117,16 +128,6 @@ def finish(run: "Run") -> Report:
     run.reporter.log(f"already {over}; {go_on}" if was_over else over)
     status = ALREADY * bool(was_over) + over.split(" at ")[0]
     return make_report(run, status, state.params, step)
-
-
-def check_processes() -> None:
-    """Refuse several processes: each would train a model of its own."""
-    if jax.process_count() > 1:
-        raise InputError(
-            f"JAX runs in {jax.process_count()} processes, but a training works in one:"
-            f" start it without jax.distributed.initialize; it takes all of a host's "
-            f"devices"
-        )
 
 
 def read(
@@ -163,13 +164,12 @@ class Run:
         reporter: Reporter,
         vectors: embeddings.Vectors | None = None,
         stop: Stop | None = None,
+        hosts: Hosts = ALONE,
     ):
         self.workdir, self.data, self.reporter = workdir, data, reporter
-        self.vectors, self.stop = vectors, stop or Stop()
-        self.devices = parallel.local()
-        self.plan = BatchPlan(
-            data.train, config, jax.process_index(), jax.process_count()
-        )
+        self.vectors, self.stop, self.hosts = vectors, stop or Stop(), hosts
+        self.devices = parallel.everywhere()
+        self.plan = BatchPlan(data.train, config, hosts.index, hosts.count)
         training = horizon.resolve(config.training, len(self.plan))
         self.config = dataclasses.replace(config, training=training)
         reporter.steps = training.steps
@@ -183,8 +183,10 @@ class Run:
             keep_best=training.keep_best,
             log=reporter.log,
             origin=self.origin,
+            hosts=hosts,
         )
-        self.evaluator = Evaluator(config, data, workdir, self.devices, self.stop.check)
+        check = self.stop.check
+        self.evaluator = Evaluator(config, data, workdir, self.devices, check, hosts)
         self.optimizer = optimizer.make(training)
         step = programs.train_step_of(
             self.config, data.target_tokenizer.size, self.optimizer
@@ -202,14 +204,13 @@ class Run:
 
     def restored(self, state: TrainState) -> tuple[TrainState, Progress]:
         """The newest whole checkpoint; the given state where there is none."""
-        if not self.checkpoints.steps():
+        if not self.hosts.once(self.checkpoints.steps):
             count = sum(leaf.size for leaf in jax.tree.leaves(state.params))
             self.reporter.log(
                 f"{count:,} parameters, {len(self.plan):,} batches an epoch in "
-                f"{len(self.plan.shapes)} shapes, {self.devices.count} "
-                f"device{'s' * (self.devices.count > 1)}"
+                f"{len(self.plan.shapes)} shapes, {self.devices}"
             )
-            return self.with_vectors(state), Progress()
+            return self.hosts.copied(self.with_vectors(state)), Progress()
         state, progress = self.checkpoints.restore(state, Progress.from_json)
         self.reporter.log(f"resumed at step {int(state.step)}")
         return state, progress
@@ -227,16 +228,19 @@ class Run:
         step, training, waiting = int(state.step), self.config.training, []
         loader = batches(self.plan, progress.batch, training.prefetch)
         over: object = False
-        with self.reporter.running(step - progress.pending):
+        with (
+            self.reporter.running(step - progress.pending),
+            self.hosts.agreeing(self.signalled, step) as asked,
+        ):
             if progress.pending:
-                due = Due.at(training, step, self.stop())
+                due = Due.at(training, step, asked(step))
                 state, progress, over = self.conclude(state, progress, step, due)
             while not over:
                 state, metrics = self.step(state, *self.cut(next(loader)))
                 step += 1
                 waiting.append(metrics)
                 self.reporter.advance(step)
-                due = Due.at(training, step, self.stop())
+                due = Due.at(training, step, asked(step))
                 if due.anything:
                     progress = self.gather(progress, step, waiting)
                     waiting = []
@@ -270,6 +274,10 @@ class Run:
         self.reporter.lap()
         return state, progress, over
 
+    def signalled(self) -> bool:
+        """Whether this process was asked to stop."""
+        return self.stop() if self.hosts.count == 1 else bool(self.stop.received)
+
     def cut(self, batch: Batch) -> tuple[Batch, Any]:
         """A host's batch for its devices, with its rows' numbers."""
         pieces = self.config.training.accumulate
@@ -291,11 +299,8 @@ class Run:
             progress, training = trouble.left_out(progress), self.config.training
             if trouble.too_many(progress, training):
                 self.checkpoints.wait()
-                raise TrainingFailed(
-                    trouble.failure(
-                        progress, training, self.checkpoints, number, metrics
-                    )
-                )
+                told = progress, training, self.checkpoints, number, metrics
+                raise TrainingFailed(trouble.failure(*told))
             self.reporter.log(trouble.describe(progress, number, metrics))
         seconds = window["seconds"] + self.reporter.lap()
         window = {**window, "seconds": seconds}
@@ -325,7 +330,8 @@ class Run:
             decoded = self.evaluator.decode(params, dev, limit)
         except Interrupted:
             return None
-        return dataclasses.replace(decoded, metrics=values | decoded.metrics)
+        values = self.hosts.told(values | decoded.metrics)
+        return dataclasses.replace(decoded, metrics=values)
 
     def judge(
         self, state: TrainState, progress: Progress, step: int, decoded: Decoded

@@ -1,4 +1,8 @@
-"""Map a pure step over the local devices, and place state and batches on them."""
+"""Map a pure step over the devices, and place state and batches on them.
+
+Of several processes, each holds the whole state on devices of its own, and hands the
+step its share of the batch. The step alone spans the devices of all.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,25 +19,52 @@ from seq2seq_jax.types import Batch
 
 @dataclass(frozen=True)
 class Devices:
-    """The devices of this process, in the order in which they get a batch's rows."""
+    """Devices in the order in which they get a batch's rows.
+
+    Attributes:
+        devices: of this process.
+        all: of all processes, process by process; the step is mapped over these.
+    """
 
     devices: tuple[jax.Device, ...]
+    all: tuple[jax.Device, ...]
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """How many this process has."""
         return len(self.devices)
 
     @property
     def replicated(self) -> NamedSharding:
-        """The placement of what all of them hold whole: the state."""
+        """The placement of what all of this process's hold whole: the state."""
         mesh = Mesh(np.array(self.devices), (AXIS,))
         return NamedSharding(mesh, PartitionSpec())
 
+    @property
+    def mesh(self) -> Mesh:
+        """The devices of all processes in a row."""
+        return Mesh(np.array(self.all), (AXIS,))
+
+    def __str__(self) -> str:
+        """How many, in words."""
+        processes = len({device.process_index for device in self.all})
+        words = f"{len(self.all)} device{'s' * (len(self.all) > 1)}"
+        return words + f" in {processes} processes" * (processes > 1)
+
 
 def local(devices: Sequence[jax.Device] | None = None) -> Devices:
-    """The given devices, or all of this process."""
-    return Devices(tuple(devices or jax.local_devices()))
+    """The given devices of this process, or all of them; it works alone."""
+    chosen = tuple(devices or jax.local_devices())
+    return Devices(chosen, chosen)
+
+
+def everywhere() -> Devices:
+    """All devices of all processes."""
+    processes = range(jax.process_count())
+    every = (jax.local_devices(process_index=process) for process in processes)
+    return Devices(
+        tuple(jax.local_devices()), tuple(device for each in every for device in each)
+    )
 
 
 def place(tree: Any, devices: Devices) -> Any:
@@ -43,6 +74,18 @@ def place(tree: Any, devices: Devices) -> Any:
     shares no memory with the original, so that donating it leaves the original whole.
     """
     return jax.device_put(jax.tree.map(jnp.copy, tree), devices.replicated)
+
+
+def spanning(tree: Any) -> Any:
+    """Arrays that every process holds whole, as arrays of the devices of all.
+
+    Nothing is copied. Orbax saves no others where JAX runs in several processes.
+    """
+    from jax.experimental import multihost_utils
+
+    return multihost_utils.host_local_array_to_global_array(
+        tree, everywhere().mesh, PartitionSpec()
+    )
 
 
 def shard_batch(
@@ -87,7 +130,7 @@ def mapped(
         axis_name=AXIS,
         in_axes=in_axes,
         out_axes=out_axes,
-        devices=devices.devices,
+        devices=devices.all,
         donate_argnums=donate,
     )
     if devices.devices[0].platform != "cpu":

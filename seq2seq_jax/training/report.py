@@ -61,13 +61,15 @@ def make_report(run: "Run", status: str, like: Params, step: int) -> Report:
     """
     path = run.workdir / "results.json"
     config = digest(run.workdir / "config.json")
-    report = load_report(path, run.origin, config)
+    known = run.hosts.once(lambda: as_values(load_report(path, run.origin, config)))
+    report = None if known is None else Report(**known)
     if report is None or report.step != step:
         report = measure_best(run, like, step)
         ended = {"status": status.removeprefix(ALREADY), CONFIG: config}
         values = dataclasses.asdict(report) | ended
         values = notes.seal(values | {notes.ORIGIN: notes.digest(run.origin)})
-        workdirs.write(path, json.dumps(values, indent=2) + "\n")
+        if run.hosts.first:
+            workdirs.write(path, json.dumps(values, indent=2) + "\n")
     report = dataclasses.replace(report, status=status)
     tell(run, report)
     return report
@@ -99,6 +101,11 @@ def load_report(path: Path, origin: dict[str, Any], config: str) -> Report | Non
         return None
 
 
+def as_values(report: Report | None) -> dict[str, Any] | None:
+    """A report as JSON values."""
+    return None if report is None else dataclasses.asdict(report)
+
+
 def measure_best(run: "Run", like: Params, step: int) -> Report:
     """Evaluate the best checkpoint on whole corpora, and draw where it looks."""
     best_step, params = run.checkpoints.load_params("best", like)
@@ -118,9 +125,13 @@ def measure_best(run: "Run", like: Params, step: int) -> Report:
 
 
 def draw_alignment(run: "Run", hypotheses: list[Any]) -> str | None:
-    """A heat map of the longest of some hypotheses that a person can read."""
-    if not SCORES[run.config.model.attention].looks:
+    """A heat map of the longest of some hypotheses that a person can read.
+
+    Of several processes the first draws, one of those that it has.
+    """
+    if not SCORES[run.config.model.attention].looks or not run.hosts.first:
         return None
+    hypotheses = [hypothesis for hypothesis in hypotheses if hypothesis is not None]
     from seq2seq_jax.plots import heatmap  # matplotlib
 
     def longest(hypothesis: Any) -> tuple[bool, int]:

@@ -1,5 +1,6 @@
 """What stands in a checkpoint's folder, read and checked."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def load(
             f"checkpoint {path} is of another model: {'; '.join(filter(None, wrong))}"
         )
     targets = {name: target(there.get(name), like) for name, like in likes.items()}
-    with quiet_failures():
+    with quiet_failures(), by_itself():
         try:
             loaded = ocp.load_checkpointables(path, targets)
         except Exception as error:
@@ -57,6 +58,15 @@ def load(
     for name in likes:
         compare(name, saved[name], fingerprints.of(loaded[name]))
     return loaded, notes
+
+
+def by_itself() -> contextlib.AbstractContextManager:
+    """Orbax waits for no other process: each reads on its own, when it likes."""
+    if jax.process_count() == 1:
+        return contextlib.nullcontext()
+    me = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(primary_host=me, active_processes={me})
+    return ocp.Context(multiprocessing_options=alone)
 
 
 def compare(item: str, saved: dict[str, str], found: dict[str, str]) -> None:

@@ -31,6 +31,7 @@ class Writer:
         keep_best: checkpoints kept for their scores.
         scores: by step, of the checkpoints that are there and may be deleted.
         log: where one that cannot be deleted is named.
+        owner: whether it deletes; one of several processes that write together does.
     """
 
     def __init__(
@@ -40,6 +41,8 @@ class Writer:
         keep_best: int,
         scores: dict[int, float],
         log: Callable[[str], None],
+        *,
+        owner: bool = True,
     ):
         self._directory = directory
         self._keep = (keep_last, keep_best)
@@ -47,9 +50,10 @@ class Writer:
         self._log = log
         self._thread = ThreadPoolExecutor(1, "checkpoints")
         self._saving: Future | None = None
+        self._owner = owner
         directory.mkdir(parents=True, exist_ok=True)
         durable.sync(directory.parent)
-        for pattern in LEFT_OVER:
+        for pattern in LEFT_OVER if owner else ():
             for path in directory.glob(pattern):
                 shutil.rmtree(path, ignore_errors=True)
 
@@ -72,6 +76,8 @@ class Writer:
 
     def _finish(self, response: Any, path: Path, notes: Notes) -> None:
         response.result()
+        if not self._owner:
+            return
         durable.sync_tree(path)  # only now may older ones go
         if path.name.endswith(NEW):
             put_in_place(path)
