@@ -143,9 +143,13 @@ def test_a_batch_before_the_first_is_refused(ready):
         BatchPlan(prepared.train, config)[-1]
 
 
-def test_no_sequence_stands_in_an_empty_row():
-    flat = sequences.Sequences(np.arange(10, 16), np.array([0, 2, 2, 6]))
-    ids, lengths = flat.gather(np.array([2, -1, 1, 0]), 4)
+def test_no_sequence_stands_in_an_empty_row(tmp_path):
+    dtype = np.dtype(np.uint16)
+    writer = sequences.SequencesWriter(tmp_path / "some", dtype)
+    for said in ([10, 11], [], [12, 13, 14, 15]):
+        writer.add(said)
+    some = sequences.open_sequences(tmp_path / "some", dtype, writer.finish())
+    ids, lengths = some.gather(np.array([2, -1, 1, 0]), 4)
     assert lengths.tolist() == [4, -1, 0, 2]
     assert ids.tolist() == [[12, 13, 14, 15], [0] * 4, [0] * 4, [10, 11, 0, 0]]
 

@@ -22,8 +22,7 @@ word error rate: lines that equal no reference, where a line is a word.
 
 BLEU and chrF2: by sacrebleu, with the signature to cite.
 
-With --rouge, ROUGE-1, ROUGE-2 and ROUGE-L: by rouge-score, mean F1 of lines, not
-stemmed."""
+With --rouge: ROUGE-1, -2 and -L by rouge-score, mean F1 of lines, unstemmed."""
 
 
 SAID = (*decoding.SEARCH, "replace_unk")  # the options that as_json repeats

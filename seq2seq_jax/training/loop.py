@@ -124,7 +124,7 @@ def finish(run: "Run") -> Report:
         line = f"interrupted at step {step}, saved: run the same command to resume"
         run.reporter.log(line)
         return Report("interrupted", step, progress.best_step)
-    go_on = GO_ON.format("epochs" if run.config.training.epochs else "steps")
+    go_on = GO_ON.format(run.unit)
     run.reporter.log(f"already {over}; {go_on}" if was_over else over)
     status = ALREADY * bool(was_over) + over.split(" at ")[0]
     return make_report(run, status, state.params, step)
@@ -143,10 +143,9 @@ def read(
         embeddings.check_files(config)
     with workdirs.claimed(config, workdir):
         data = prepare(config, workdir, log)
-        checks.check_vocabulary(config, data.target_tokenizer.size)
+        checks.check_vocabulary(config, size := data.target_tokenizer.size)
         if not begun:
-            first = math.log(data.target_tokenizer.size)
-            trouble.check_first_loss(config.training, first)
+            trouble.check_first_loss(config.training, math.log(size))
         return data, None if begun else embeddings.read(config, data, log)
 
 
@@ -170,6 +169,7 @@ class Run:
         self.vectors, self.stop, self.hosts = vectors, stop or Stop(), hosts
         self.devices = parallel.everywhere()
         self.plan = BatchPlan(data.train, config, hosts.index, hosts.count)
+        self.unit = "epochs" if config.training.epochs else "steps"
         training = horizon.resolve(config.training, len(self.plan))
         self.config = dataclasses.replace(config, training=training)
         reporter.steps = training.steps
