@@ -109,7 +109,7 @@ def train(workdir: Path, folder: Path) -> str:
 
     said = io.StringIO()
     with contextlib.redirect_stderr(said):
-        code = command.main(arguments(folder / "data", workdir), "train.py")
+        code = command.train(arguments(folder / "data", workdir), "train.py")
     assert code == 0, f"exit code {code}"
     return said.getvalue()
 
@@ -154,7 +154,7 @@ def make(folder: Path) -> Stage:
         first = arguments(folder / "data", own)
         second = arguments(folder / "others", other, **more)
         for args in (first, second):
-            command.main(args, "train.py")
+            command.train(args, "train.py")
     checkpoints = Checkpoints(own / "checkpoints")
     outputs = {n: translate(own, folder, str(n))[0] for n in checkpoints.steps()}
     assert len(set(outputs.values())) == len(outputs) > 1, "alike outputs tell nothing"

@@ -241,7 +241,7 @@ def test_other_configs_are_refused(tiny, tmp_path):
 def test_flags_that_do_not_fit_together_are_refused(tmp_path, flags, message):
     args = ["cmudict", "--workdir", str(tmp_path / "run"), *flags.split()]
     with pytest.raises(InputError, match=message):
-        train.main(args, "train.py")
+        train.train(args, "train.py")
     assert not (tmp_path / "run").exists()
 
 

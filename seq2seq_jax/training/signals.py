@@ -127,6 +127,8 @@ def stopping(*, process: bool = False) -> Iterator[Stop]:
         yield stop
     finally:
         _current = None
+        if process:
+            signal.set_wakeup_fd(-1)  # a program that lives on is not ended by `watch`
         for number, handler in before.items():
             signal.signal(number, handler)
 
