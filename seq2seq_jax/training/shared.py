@@ -68,7 +68,7 @@ def read_once(
     workdir: Path,
     hosts: Hosts,
 ) -> tuple[Prepared, Any]:
-    """What `read` gives in process 0; the others map what it has made in the workdir.
+    """What `read` gives in process 0; the others open what it has made in the workdir.
 
     Only process 0 needs the raw data, and has what is beside them.
     """
