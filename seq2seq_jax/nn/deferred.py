@@ -76,14 +76,9 @@ def scan(
     def backward(residuals: tuple, cotangents: Any) -> tuple:
         factors, pull, noted = residuals
         *rest, tapped = pull(cotangents)
-        d_xs = rest[-1]
-        gradients = []
-        for product, factor, tap in zip(products, factors, tapped, strict=True):
-            made = product.equation.name
-            d_product = d_xs[sums[made].input] if made in sums else tap
-            other = noted[others.index(product.other)]
-            gradients.append(gradient(product, factor, other, d_product))
-        return gradients, *rest
+        d_products = cotangents_of(products, sums, tapped, rest[-1])
+        noted = [noted[others.index(product.other)] for product in products]
+        return [*map(gradient, products, factors, noted, d_products)], *rest
 
     run.defvjp(forward, backward)
     carried, ys = run(
@@ -93,13 +88,6 @@ def scan(
         jax.tree.leaves(xs),
     )
     return jax.tree.unflatten(loop.structure, [*carried, *ys])
-
-
-def gradient(product: Product, factor: Any, others: Any, d_products: Any) -> Any:
-    """The factor's, from what all steps multiplied it by, and got back for it."""
-    if product.is_of_rows:
-        return layers.summed_products(others, d_products).astype(factor.dtype)
-    return product.gradient(factor, others, d_products)
 
 
 class Added(NamedTuple):
@@ -112,6 +100,24 @@ class Added(NamedTuple):
 
     input: int
     total: Slot
+
+
+def cotangents_of(
+    products: list[Product], sums: dict[Slot | None, Added], tapped: list, d_xs: list
+) -> list:
+    """Of all steps of each product: an input's, or what its tap got."""
+    names = [product.equation.name for product in products]
+    return [
+        d_xs[sums[name].input] if name in sums else tap
+        for name, tap in zip(names, tapped, strict=True)
+    ]
+
+
+def gradient(product: Product, factor: Any, others: Any, d_products: Any) -> Any:
+    """The factor's, from what all steps multiplied it by, and got back for it."""
+    if product.is_of_rows:
+        return layers.summed_products(others, d_products).astype(factor.dtype)
+    return product.gradient(factor, others, d_products)
 
 
 def added_inputs(loop: Loop, carried: int) -> dict[Slot | None, Added]:
