@@ -177,10 +177,12 @@ def hoist(step: Callable[..., Any], *like: Any) -> Callable[..., Any]:
     >>> [e.primitive.name for e in jax.make_jaxpr(hoisted)(jnp.ones(2)).eqns]
     ['dot_general']
     """
-    loop = trace(step, *like)
-    # The barrier keeps a transpose from being folded back into its product.
-    held = jax.lax.optimization_barrier(list(loop.constants.values()))
-    constants = dict(zip(loop.constants, held, strict=True))
+    loop = trace(step, *like)._replace(products={})
+    # The barrier keeps a transpose from being folded back into its product; XLA would
+    # compute what stands behind it whether read or not.
+    slots = loop.read_in_loop()
+    held = jax.lax.optimization_barrier([loop.constants[slot] for slot in slots])
+    constants = dict(zip(slots, held, strict=True))
 
     def call(*arguments: Any) -> Any:
         leaves = jax.tree.leaves(arguments)

@@ -3,12 +3,14 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from predictors import TINY, close, params_of, predictor, texts
 
 from seq2seq_jax.errors import InputError
 from seq2seq_jax.nn import model
+from seq2seq_jax.traced import hoist
 
 BFLOAT = dataclasses.replace(TINY, dtype="bfloat16")
 LINES = texts(20)
@@ -57,3 +59,16 @@ def test_the_parameters_given_stay_as_they_are():
 def test_another_type_is_refused():
     with pytest.raises(InputError, match="dtype is 'float16', expected one of bfloat"):
         predictor(dtype="float16")
+
+
+def test_what_no_step_reads_is_not_kept_for_it():
+    weights, unread = jnp.ones((4, 4)), jnp.ones((2, 4, 4))
+
+    def step(x):
+        unread.astype("bfloat16")  # as all matrices of a model are cast
+        return x @ weights.astype("bfloat16").astype("float32")
+
+    x = jnp.ones(4)
+    made = jax.make_jaxpr(lambda x: hoist(step, x)(x))(x)
+    (barrier,) = [e for e in made.eqns if e.primitive.name == "optimization_barrier"]
+    assert [var.aval.shape for var in barrier.invars] == [(4, 4)]

@@ -136,10 +136,10 @@ def run(
         own: `[B, ...]` whatever else `advance` reads of a row.
         first: the beam before the first step.
     """
-    return trace_back(finished(advance, step, rules, own, first), rules.n_best)
+    return trace_back(to_the_end(advance, step, rules, own, first), rules.n_best)
 
 
-def finished(
+def to_the_end(
     advance: Callable[..., Beam], step: Step, rules: Rules, own: Any, beam: Beam
 ) -> Beam:
     """The beam with every row done; arguments as those of `run`.
@@ -169,7 +169,7 @@ def finished(
 
     limits, shared, mask = cut((rules.limits, rules.shared, rules.mask))
     fewer = rules._replace(limits=limits, shared=shared, mask=mask)
-    part = finished(advance, step, fewer, cut(own), with_rows(cut, beam))
+    part = to_the_end(advance, step, fewer, cut(own), with_rows(cut, beam))
     return with_rows(put, beam, part)
 
 

@@ -99,10 +99,9 @@ def check(search: Search, vocabulary: int, attention: str) -> None:
 def check_stop(search: Search) -> None:
     """Refuse to stop at the first output where more are asked for."""
     choose(STOPS, search.stop, "stop")
-    if search.stop != "exact" and (search.n_best > 1 or search.temperature is not None):
-        asked = (
-            "samples" if search.temperature is not None else f"n_best {search.n_best}"
-        )
+    sampled = search.temperature is not None
+    if search.stop != "exact" and (search.n_best > 1 or sampled):
+        asked = "samples" if sampled else f"n_best {search.n_best}"
         raise InputError(
             f"stop is {search.stop!r} with {asked}, but that rule ends a search at its "
             f"first output: expected 'exact'"

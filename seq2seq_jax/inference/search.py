@@ -119,9 +119,8 @@ def beam_search(
     penalties = length_penalty, coverage_penalty
     sizes = beam_size, n_best
     rules = make_rules(
-        limits, shared, mask, max_length, *penalties, *sizes, forbidden, bos, eos
+        limits, shared, mask, max_length, *penalties, *sizes, forbidden, bos, eos, stop
     )
-    rules = rules._replace(stop=stop)
     ahead = largest_ahead(rules.divisors, rules.limits)
     # All beams would say the same at the first step: it is made by one of them.
     here = functools.partial(step, shared)

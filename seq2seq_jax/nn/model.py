@@ -106,8 +106,8 @@ def prepared(params: Params, config: ModelConfig, limit: int = SHARES) -> Params
     Matrices have the type of their products, so no search casts them again. `step`
     finds each target token's share of the gates: a search would multiply the same
     embeddings by the same matrix again and again, a fifteenth of its products at 8,000
-    tokens.
-    There is none where that table `[V, G*H]` would have more than `limit` numbers.
+    tokens. There is no such table `[V, G*H]` where it would have more than `limit`
+    numbers.
     """
     cast = {name: layers.cast_kernels(params[name], config.dtype) for name in params}
     # Embeddings are read as they are, and may be the output layer's weights too.
