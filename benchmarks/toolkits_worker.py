@@ -115,7 +115,10 @@ def load_ours(spec: Spec) -> Model:
             for one in best
         ]
 
-    parameters = sum(leaf.size for leaf in jax.tree.leaves(predictor.params))
+    # What is trained; `model.prepared` has added a table that follows from it.
+    target = predictor.params["target"]
+    trained = predictor.params | {"target": {"table": target["table"]}}
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(trained))
     return Model(search, pieces, parameters, seq2seq_jax.__version__)
 
 
