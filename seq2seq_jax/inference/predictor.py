@@ -119,11 +119,7 @@ class Predictor:
         from seq2seq_jax.training.checkpoints import Checkpoints
 
         workdir = Path(workdir)
-        if not (workdir / "config.json").is_file():
-            raise InputError(
-                f"{workdir} has no config.json, expected the folder of a training run: "
-                f"give what train.py had as --workdir"
-            )
+        check_workdir(workdir)
         config = checks.load(workdir / "config.json")
         source, target = (
             tokenizers.load(workdir / "tokenizers", side)
@@ -316,6 +312,15 @@ class Predictor:
             return pieces
         shown = self.source_tokenizer.show(item.text)[: len(pieces) - 1]
         return [*shown, pieces[-1]]
+
+
+def check_workdir(folder: Path) -> None:
+    """Refuse a folder that no training has made."""
+    if not (folder / "config.json").is_file():
+        raise InputError(
+            f"{folder} has no config.json, expected the folder of a training run: "
+            f"give what train.py had as --workdir"
+        )
 
 
 def is_text(item: Item) -> bool:

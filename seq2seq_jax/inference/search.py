@@ -95,17 +95,14 @@ def beam_search(
         shared: what every step reads, a pytree of `[B, ...]`.
         state: pytree of `[B, ...]`, the state before the first step.
         limits: `[B]` ints, the largest length of a row, EOS included; 0 skips the row.
-        beam_size: K, the hypotheses alive at a time.
+        beam_size, n_best: K, the hypotheses alive at a time; N, at most K.
         max_length: T, the size of the results; limits above it count as T.
-        n_best: N, at most K.
         stop: when a row's search is over, an entry of `STOPS`.
         length_penalty: lengths `[T]`, as floats, to positive divisors `[T]`.
-        coverage_penalty: what is added to the score of an ended hypothesis, see
-            `penalties`; None: no sums of weights are kept.
+        coverage_penalty: added to the score of an ended one, see `penalties`; or None.
         mask: `[B, S]` real source positions, which a coverage penalty needs.
         forbidden: ids that are never said.
-        bos: what every hypothesis starts from.
-        eos: what ends it.
+        bos, eos: what every hypothesis starts from, and what ends it.
 
     Returns:
         Hypotheses with N in place of K. Where a row has fewer (its limit or what is
@@ -116,15 +113,13 @@ def beam_search(
     """
     if not 1 <= n_best <= beam_size:
         raise ValueError(f"n_best is {n_best}, expected 1 to beam_size ({beam_size})")
-    penalties = length_penalty, coverage_penalty
-    sizes = beam_size, n_best
-    rules = make_rules(
-        limits, shared, mask, max_length, *penalties, *sizes, forbidden, bos, eos, stop
-    )
+    penalties, sizes = (length_penalty, coverage_penalty), (beam_size, n_best)
+    rest = *penalties, *sizes, forbidden, bos, eos, stop
+    rules = make_rules(limits, shared, mask, max_length, *rest)
     ahead = largest_ahead(rules.divisors, rules.limits)
     # All beams would say the same at the first step: it is made by one of them.
-    here = functools.partial(step, shared)
-    first = beam_step(here, rules, ahead, first_beam(step, rules, state))
+    first = first_beam(step, rules, state)
+    first = beam_step(functools.partial(step, shared), rules, ahead, first)
     return run(beam_step, step, rules, ahead, first)
 
 
