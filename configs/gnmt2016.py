@@ -19,7 +19,8 @@ Deviations of the full size: SentencePiece BPE in place of the wordpiece model; 
 synchronous batch of 128 pairs in place of ten to twelve asynchronous replicas; the
 first states come from the encoder as in tensorflow/nmt; biases start at 0, the forget
 gate's at 1; pairs of over 100 subwords are left out; the search prunes nothing within
-its beam; no refinement by reinforcement and no quantisation. How the loss is averaged
+its beam (the paper's leaves out tokens, and ended translations, that are 3 worse than
+the best); no refinement by reinforcement and no quantisation. How the loss is averaged
 and the size of the attention's layer are not told: over pairs, and 1024. Of `small`:
 lower-cased SentencePiece, three layers, residual connections from the second on (from
 the third on, so few hardly learn), wider first weights; a loss per token, smoothed by

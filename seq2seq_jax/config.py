@@ -123,8 +123,9 @@ class ModelConfig:
     bridge: str = "dense"
     """encoder's last state -> decoder's first: the table BRIDGES"""
     attention: str = "general"
-    """score: none, last, location, dot, scaled_dot, general, scaled_general, additive,
-    concat, concat_code, normed_additive, coverage or location_sensitive"""
+    """score: none, last, location, location_code, dot, scaled_dot, general, concat,
+    scaled_general, additive, concat_code, normed_additive, coverage or
+    location_sensitive"""
     attention_size: int | None = None
     """units of the scores with a tanh in each head; None: the query's size"""
     attention_heads: int = 1
@@ -132,11 +133,11 @@ class ModelConfig:
     alignment: str = "global"
     """energies -> weights: global (a softmax over all), local_m, local_m_paper (in a
     window that moves on a position a step), local_p, local_p_paper (in one that is
-    predicted) or monotonic"""
+    predicted), monotonic or monotonic_hard"""
     window: int = 10
     """local alignments and score location_sensitive: D, positions on each side"""
     positions: int = 100
-    """score `location`: longest source, in tokens, that it has weights for"""
+    """scores location, location_code: longest source that they have weights for"""
     decoder: str = "luong"
     """luong, bahdanau, gnmt_paper, plain (no attention) ...: the table DECODERS"""
     input_feeding: bool = True
@@ -147,6 +148,8 @@ class ModelConfig:
     """rank of the output layer, a product of two matrices; None: one full matrix"""
     dropout: float = 0.2
     """share of units dropped at the input of every recurrent layer"""
+    attention_dropout: float = 0.0
+    """share of the attention's weights that a step's context is made without"""
     output_dropout: float = 0.0
     """share of units dropped before the output layer"""
     recurrent_dropout: float = 0.0
@@ -229,6 +232,8 @@ class TrainingConfig:
     """decay of matrices: adamw beside the gradient, adam_l2 as part of it"""
     clip_norm: float | None = 5.0
     """largest global norm of the gradient; None: no clipping"""
+    clip_deviations: float | None = None
+    """gradients whose log norm is so many deviations over its mean are left out"""
     label_smoothing: float = 0.1
     """share of the target's probability spread evenly over the vocabulary"""
     sampled_softmax: int = 0

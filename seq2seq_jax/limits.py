@@ -17,6 +17,7 @@ POSITIVE = (
     "training.epochs training.learning_rate training.replicas training.sgd_from "
     "training.sgd_learning_rate training.initial_accumulator "
     "training.decay_every training.decay_factor training.epsilon training.clip_norm "
+    "training.clip_deviations "
     "training.log_every training.eval_every training.patience training.eval_examples "
     "training.eval_beam_size training.save_every training.keep_last "
     "training.plateau_patience training.prefetch training.nan_limit "
@@ -31,8 +32,8 @@ NOT_NEGATIVE = (
 ).split()
 SHARES = (
     "model.dropout model.output_dropout model.recurrent_dropout model.zoneout "
-    "training.label_smoothing training.momentum training.beta1 training.beta2 "
-    "training.rho"
+    "model.attention_dropout training.label_smoothing training.momentum training.beta1 "
+    "training.beta2 training.rho"
 ).split()
 
 

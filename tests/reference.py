@@ -147,7 +147,7 @@ def attend(params, config, query, annotations, state):
     looked = []
     for head in range(heads):
         mine = {
-            part: {name: leaf[head] for name, leaf in leaves.items()}
+            part: {name: of_head(leaf, head, heads) for name, leaf in leaves.items()}
             for part, leaves in params["heads"].items()
         }
         before = state["heads"][head]
@@ -157,14 +157,21 @@ def attend(params, config, query, annotations, state):
     return mean | {"heads": states}, np.concatenate([c for _, c in looked])
 
 
+def of_head(leaf, head, heads):
+    """A head's matrix or number, or its part of what all heads' vectors stand in."""
+    return leaf[head] if len(leaf) == heads else np.split(leaf, heads)[head]
+
+
 def one_head(params, config, query, annotations, state):
     """Energies, weights and the sum of the annotations that they weigh."""
     energies = SCORES[config.attention](
         params["score"], config, query, annotations, state
     )
-    weights = ALIGNMENTS[config.alignment](
-        params["alignment"], config, energies, query, state
-    )
+    align = ALIGNMENTS[config.alignment]
+    if config.attention == "location_code":  # are logarithms of weights
+        weights = np.exp(energies)
+    else:
+        weights = align(params["alignment"], config, energies, query, state)
     context = sum(w * a for w, a in zip(weights, annotations, strict=True))
     after = {
         "weights": weights,

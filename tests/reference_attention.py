@@ -73,6 +73,15 @@ def location(params, config, query, annotations, state):
     return energies
 
 
+def location_code(params, config, query, annotations, state):
+    """nmt.matlab: the logarithm of a softmax over all positions, then cut."""
+    every = np.array([query @ row for row in params["kernel"].T])
+    energies = np.full(len(annotations), -1e30)
+    for s in range(min(len(annotations), len(every))):
+        energies[s] = np.log(np.exp(every[s]) / np.sum(np.exp(every)))
+    return energies
+
+
 def last(params, config, query, annotations, state):
     """Bahdanau 2014, section 4.2, RNNencdec: c_i = h_T."""
     energies = np.full(len(annotations), -1e30)
@@ -109,6 +118,7 @@ SCORES = {
     "none": none,
     "last": last,
     "location": location,
+    "location_code": location_code,
     "dot": dot,
     "scaled_dot": scaled_dot,
     "general": general,
@@ -185,6 +195,19 @@ def monotonic(params, config, energies, query, state):
     return weights
 
 
+def monotonic_hard(params, config, energies, query, state):
+    """Raffel et al. 2017, section 2.2: go right until p > 1/2, from where it was."""
+    weights, before = np.zeros(len(energies)), state["weights"]
+    if state["time"] == 0:
+        before = np.eye(len(energies))[0]
+    for k in range(len(energies)):  # from any place that it may have stood on
+        for j in range(k, len(energies)):
+            if 1 / (1 + np.exp(-energies[j] - params["offset"])) > 0.5:
+                weights[j] += before[k]
+                break
+    return weights
+
+
 ALIGNMENTS = {
     "global": global_weights,
     "local_m": local_m,
@@ -192,4 +215,5 @@ ALIGNMENTS = {
     "local_p": local_p,
     "local_p_paper": local_p_paper,
     "monotonic": monotonic,
+    "monotonic_hard": monotonic_hard,
 }

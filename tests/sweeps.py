@@ -242,7 +242,9 @@ SWEEP += [
     attending("general", "luong", "local_p_paper"),
     attending("general", "luong", "local_m_paper"),
     attending("concat_code", "luong", "local_m"),
+    attending("general", "luong", "monotonic_hard"),
     attending("location", "luong_no_feed"),
+    attending("location_code", "bahdanau"),
     attending("last", "bahdanau"),
 ]
 LANGUAGE_MODEL = replace(
@@ -258,6 +260,7 @@ NOISY = {
     "dropout": 0.3,
     "recurrent_dropout": 0.2,
     "output_dropout": 0.2,
+    "attention_dropout": 0.2,
     "zoneout": 0.1,
 }
 

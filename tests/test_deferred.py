@@ -12,8 +12,10 @@ from sweeps import NOISY, SWEEP, name
 
 from seq2seq_jax.nn import deferred, layers
 from seq2seq_jax.nn.cells import CELLS, run_cell
+from seq2seq_jax.nn.joined import join
 from seq2seq_jax.nn.recurrence import SCANS
 from seq2seq_jax.planning.costs import jaxprs
+from seq2seq_jax.traced import trace
 
 D, H, T, ROWS = 3, 4, 6, 3
 MASK = np.arange(T) < np.array([T, 0, 4])[:, None]
@@ -182,3 +184,136 @@ def test_without_products_to_put_off_it_is_the_plain_scan():
         return carry + x, None
 
     assert float(deferred.scan(step, jnp.zeros(()), jnp.ones(3))[0]) == 3.0
+
+
+def plainly(w, h, x):
+    h = jnp.tanh(x + h @ w)
+    return h, h
+
+
+def other_way_round(w, h, x):
+    h = jnp.tanh(h @ w + x)
+    return h, h
+
+
+def with_more_terms(w, h, x):
+    h = jnp.tanh(x + h @ w + 0.5 * h + w[0])
+    return h, h
+
+
+def sum_read_twice(w, h, x):
+    gates = x + h @ w
+    h = jnp.tanh(gates)
+    return h, gates * h
+
+
+def product_read_twice(w, h, x):
+    product = h @ w
+    h = jnp.tanh(x + product)
+    return h, product * h
+
+
+def input_read_twice(w, h, x):
+    h = jnp.tanh(x + h @ w)
+    return h, h * x
+
+
+def product_put_out(w, h, x):
+    product = h @ w
+    return jnp.tanh(x + product), product
+
+
+def input_put_out(w, h, x):
+    return jnp.tanh(x + h @ w), x
+
+
+def subtracted(w, h, x):
+    h = jnp.tanh(x - h @ w)
+    return h, h
+
+
+def multiplied(w, h, x):
+    h = jnp.tanh(x * (h @ w))
+    return h, h
+
+
+def scaled_first(w, h, x):
+    h = jnp.tanh(x + 2.0 * (h @ w))
+    return h, h
+
+
+def input_scaled_first(w, h, x):
+    h = jnp.tanh(2.0 * x + h @ w)
+    return h, h
+
+
+def added_to_what_is_carried(w, h, x):
+    h = jnp.tanh(h + h @ w) * x
+    return h, h
+
+
+def added_to_itself(w, h, x):
+    product = h @ w
+    h = jnp.tanh(product + product) * x
+    return h, h
+
+
+def spread_over_rows(w, h, x):
+    h = jnp.tanh(x[:1] + h @ w)
+    return h, h
+
+
+ADDED_ONLY = [plainly, other_way_round, with_more_terms, sum_read_twice]
+NOT_ADDED_ONLY = [
+    product_read_twice,
+    input_read_twice,
+    product_put_out,
+    input_put_out,
+    subtracted,
+    multiplied,
+    scaled_first,
+    input_scaled_first,
+    added_to_what_is_carried,
+    added_to_itself,
+    spread_over_rows,
+]
+
+
+@pytest.mark.parametrize("step", [*ADDED_ONLY, *NOT_ADDED_ONLY])
+def test_a_product_shares_an_inputs_cotangent_where_it_is_only_added_to_it(step):
+    """Elsewhere it has one of its own; either way the gradients are autodiff's."""
+    rng = np.random.default_rng(0)
+    with jax.enable_x64(True):
+        w, carry = rng.normal(0, 0.5, (H, H)), rng.normal(0, 0.5, (ROWS, H))
+        xs = rng.normal(0, 0.5, (T, ROWS, H))
+        loop = join(trace(partial(step, w), carry, xs[0]))
+        assert len(loop.products) == 1
+        found = deferred.added_inputs(loop, 1)
+        assert [added.input for added in found.values()] == [0] * (step in ADDED_ONLY)
+        assert set(found) <= set(loop.products)
+
+        def total(scan, w, carry, xs):
+            last, ys = scan(partial(step, w), carry, xs)
+            return jnp.sum(last**2) + jnp.sum(jnp.sin(ys))
+
+        slopes = [
+            jax.value_and_grad(partial(total, scan), (0, 1, 2))(w, carry, xs)
+            for scan in (deferred.scan, jax.lax.scan)
+        ]
+        assert_close(*slopes, 1e-12)
+
+
+def test_two_products_are_added_to_one_input_as_one():
+    """A decoder's gates: W x_t + F f_t + U h_{t-1}; joined, they are one product."""
+    w, u = jax.random.normal(jax.random.key(0), (2, H, H))
+
+    def step(h, x):
+        h = jnp.tanh(x + h @ w + jnp.sin(h) @ u)
+        return h, h
+
+    carry, xs = jnp.ones((ROWS, H)), jnp.ones((T, ROWS, H))
+    apart = trace(step, carry, xs[0])
+    assert len(apart.products) == 2 and len(deferred.added_inputs(apart, 1)) == 1
+    loop = join(apart)
+    (added,) = deferred.added_inputs(loop, 1).values()
+    assert len(loop.products) == 1 and added.input == 0

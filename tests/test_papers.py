@@ -84,7 +84,7 @@ RNMT = """
     label_smoothing 0.1, optimizer adam_l2, beta1 0.9, beta2 0.999, epsilon 1e-06,
     weight_decay 1e-05, learning_rate 0.0001, warmup_steps 500, schedule rnmt,
     decay_start 600000, decay_every 600000, embedding_size 1024, replicas 32,
-    bridge each_direction
+    bridge each_direction, clip_norm None, clip_deviations 4.0
 """
 # Half as many layers as tensorflow/nmt's where both directions of an encoder are two.
 NMT = """

@@ -2,11 +2,13 @@
 
 import os
 import signal
+from dataclasses import replace
 
 import pytest
 from tiny_runs import STANDING_STILL, assert_same_end, at_step, metrics, train
 
 from seq2seq_jax import config as configs
+from seq2seq_jax.training import anomalies
 from seq2seq_jax.training.checkpoints import Checkpoints
 
 
@@ -107,3 +109,19 @@ def test_a_plateau_lowers_the_rate_and_a_resumed_run_goes_on_with_it(
     train(config, tmp_path / "run")
     train(config, tmp_path / "run")
     assert_same_end(tmp_path / "run", tmp_path / "whole", 12)
+
+
+def test_what_is_remembered_of_gradients_is_resumed(whole, tmp_path, monkeypatch):
+    """Updates are left out for their norms, and counted, as without the signal."""
+    monkeypatch.setattr(anomalies, "SURE", 0.015)  # from the fourth update on
+    training = replace(whole[0].training, clip_deviations=0.01)
+    config = replace(whole[0], training=training)
+    ends = [tmp_path / name for name in ("whole", "resumed")]
+    train(config, ends[0])
+    at_step(monkeypatch, 7, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    assert train(config, ends[1])[0].step == 7
+    train(config, ends[1])
+    assert_same_end(ends[1], ends[0], 12)
+    rows = metrics(ends[1])
+    skipped = [row["skipped"] for row in rows if row["split"] == "train"]
+    assert skipped[0] <= skipped[-1] and 0 < skipped[-1] < 9

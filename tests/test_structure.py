@@ -76,6 +76,7 @@ ROWS = (
         "evaluation",
         "plots",
         "training.schedules",
+        "training.anomalies",
         "training.optimizer",
         "training.step",
         "training.parallel",
@@ -112,7 +113,7 @@ PACKAGES = (
 
 # The only rooms and files that may import a library, at the top or inside a function.
 FENCES = {
-    "optax": ("training.optimizer", "training.step"),
+    "optax": ("training.anomalies", "training.optimizer", "training.step"),
     "orbax": ("training.stored", "training.writing"),
     "tensorflow_datasets": ("data",),
     "array_record": ("data",),

@@ -23,6 +23,8 @@ class Alignment(NamedTuple):
         sums_to_one: whether the weights of a row that has a real position do, where
             not all that it may look at have the energy `NEVER`; they never sum to more.
         settings: fields of the config that it reads and some other entries do not.
+        noisy: what takes the place of `weights` where there is noise, in training: its
+            arguments, after a seed `[..., 2]`; None: nothing does.
     """
 
     init: Callable[..., Params]
@@ -30,6 +32,7 @@ class Alignment(NamedTuple):
     recurrent: bool = False
     sums_to_one: bool = True
     settings: tuple[str, ...] = ()
+    noisy: Callable[..., jax.Array] | None = None
 
 
 def no_init(
@@ -214,11 +217,9 @@ def monotonic_weights(
     p_j = sigma(e_j + r);  q_j = (1 - p_{j-1}) q_{j-1} + a_{t-1,j};  a_j = p_j q_j,
 
     where a_0 is all on the first position. What walks off the end is lost, so weights
-    may sum to less than 1. The q_j of all positions are one associative scan, which
-    divides by nothing: products of (1 - p) may be as small as they like. The paper's
-    noise before the sigmoid in training, and its hard walk in decoding, are left out:
-    decoding uses the expectation that was trained. (The paper takes the energies of
-    `normed_additive`.)
+    may sum to less than 1. There is no noise in training, and decoding uses the
+    expectation that was trained; the paper's noise and its walk in decoding are
+    `monotonic_hard`. (The paper takes the energies of `normed_additive`.)
 
     >>> real, e, q = jnp.ones(3, bool), jnp.zeros(3), jnp.zeros(1)
     >>> state = AttentionState(jnp.zeros(3), jnp.zeros(3), jnp.zeros(()))
@@ -226,10 +227,19 @@ def monotonic_weights(
     >>> monotonic_weights(half, ModelConfig(), e, q, real, state).tolist()
     [0.5, 0.25, 0.125]
     """
-    start = jnp.arange(mask.shape[-1]) == 0
+    stops = jax.nn.sigmoid(energies + params["offset"])
+    return expected_walk(jnp.where(mask, stops, 0.0), state)
+
+
+def expected_walk(stops: jax.Array, state: AttentionState) -> jax.Array:
+    """a_j = p_j q_j of `monotonic_weights`, from the p_j `[..., S]`.
+
+    The q_j of all positions are one associative scan, which divides by nothing:
+    products of (1 - p) may be as small as they like.
+    """
+    start = jnp.arange(stops.shape[-1]) == 0
     start = start.astype(state.weights.dtype)
     stood = jnp.where(state.time[..., None] == 0, start, state.weights)
-    stops = jnp.where(mask, jax.nn.sigmoid(energies + params["offset"]), 0.0)
     goes_on = jnp.concatenate(
         [jnp.zeros_like(stops[..., :1]), 1.0 - stops[..., :-1]], -1
     )
@@ -241,6 +251,47 @@ def monotonic_weights(
     stood = jnp.broadcast_to(stood, stops.shape)
     _, reached = jax.lax.associative_scan(both, (goes_on, stood), axis=-1)
     return stops * reached
+
+
+def hard_weights(
+    params: Params,
+    config: ModelConfig,
+    energies: Array,
+    query: Array,
+    mask: Array,
+    state: AttentionState,
+) -> jax.Array:
+    """Raffel et al. 2017, section 2.2: the walk itself stops where p_j > 1/2 at first.
+
+    All weight is on that position. Where the walk goes off the end it finds nothing,
+    now and at all later steps, and the context is 0.
+
+    >>> e, real, q = jnp.array([-1.0, 1.0, 2.0]), jnp.ones(3, bool), jnp.zeros(1)
+    >>> state = AttentionState(jnp.zeros(3), jnp.zeros(3), jnp.zeros(()))
+    >>> no_offset = {"offset": jnp.zeros(())}
+    >>> hard_weights(no_offset, ModelConfig(), e, q, real, state).tolist()
+    [0.0, 1.0, 0.0]
+    """
+    stops = mask & (energies + params["offset"] > 0)
+    return expected_walk(jnp.where(stops, jnp.ones_like(energies), 0.0), state)
+
+
+def noisy_weights(
+    seed: jax.Array,
+    params: Params,
+    config: ModelConfig,
+    energies: Array,
+    query: Array,
+    mask: Array,
+    state: AttentionState,
+) -> jax.Array:
+    """Raffel et al. 2017, section 2.5: `monotonic_weights` of e_j + N(0, 1).
+
+    Noise before the sigmoid makes training prefer p near 0 and 1, where the expectation
+    is the walk itself.
+    """
+    moved = energies + layers.gaussian_noise(seed, energies.shape)
+    return monotonic_weights(params, config, moved, query, mask, state)
 
 
 ALIGNMENTS = {
@@ -257,5 +308,12 @@ ALIGNMENTS = {
     ),
     "monotonic": Alignment(
         monotonic_init, monotonic_weights, recurrent=True, sums_to_one=False
+    ),
+    "monotonic_hard": Alignment(
+        monotonic_init,
+        hard_weights,
+        recurrent=True,
+        sums_to_one=False,
+        noisy=noisy_weights,
     ),
 }

@@ -10,13 +10,14 @@ import jax.numpy as jnp
 from seq2seq_jax.config import ModelConfig
 from seq2seq_jax.nn import layers, sizes
 from seq2seq_jax.nn.alignments import ALIGNMENTS
-from seq2seq_jax.nn.memory import weighted_sum
+from seq2seq_jax.nn.memory import masked_shares, weighted_sum
 from seq2seq_jax.nn.scores import SCORES
 from seq2seq_jax.types import (
     Array,
     AttentionMemory,
     AttentionState,
     EncoderOutput,
+    Key,
     Params,
 )
 
@@ -35,9 +36,12 @@ def init(
 ) -> Params:
     """Parameters of score and alignment; for N heads N of them, and projections.
 
-    Head n sees W_q^n q `[H / N]` and W_v^n h_s `[C / N]`: Vaswani et al. 2017, section
-    3.2.2, for any score (Chen et al. 2018 take the additive one), but that keys are the
-    score's own, made of W_v^n h_s: there is no W_k beside it.
+    Head n sees W_q^n q `[H / N]` and W_v^n h_s `[C / N]`, which are its keys (through
+    the score's own matrix, where it has one) and its values. So are the heads of RNMT+
+    (Chen et al. 2018, section 4.1) in the authors' code, lingvo, by the additive score;
+    there all heads share that score's parameters, and both projections have biases. In
+    Vaswani et al. 2017, section 3.2.2, keys have a projection W_k of their own, and W_o
+    multiplies all contexts; what reads a context here has a matrix of its own for it.
     """
     heads = config.attention_heads
     if heads == 1:
@@ -48,7 +52,7 @@ def init(
         for k in jax.random.split(head_key, heads)
     ]
     return {
-        "heads": jax.tree.map(lambda *leaves: jnp.stack(leaves), *made),
+        "heads": jax.tree.map(together, *made),
         "query": inits.attention(query_key, (query_size, query_size)),
         "values": inits.kernel(value_key, (value_size, value_size)),
     }
@@ -70,6 +74,31 @@ def one_head_init(
     }
 
 
+def together(*heads: jax.Array) -> jax.Array:
+    """Matrices of all heads as `[N, D, A]`, vectors one after the other as `[N * A]`.
+
+    A vector stays one: what tells matrices (to cast them, to decay them) goes by the
+    number of their dimensions.
+
+    >>> together(jnp.zeros(3), jnp.ones(3)).shape, together(*[jnp.eye(3)] * 2).shape
+    ((6,), (2, 3, 3))
+    """
+    stacked = jnp.stack(heads)
+    return stacked if stacked.ndim > 2 else stacked.reshape(-1)
+
+
+def by_head(params: Params, config: ModelConfig) -> Params:
+    """The heads' parameters, each with an axis of heads first."""
+    heads, inits = config.attention_heads, layers.initializers()
+    query, value = (params[x].shape[-1] // heads for x in ("query", "values"))
+    own = jax.eval_shape(
+        lambda: one_head_init(jax.random.key(0), config, query, value, inits)
+    )
+    return jax.tree.map(
+        lambda leaf, one: leaf.reshape(heads, *one.shape), params["heads"], own
+    )
+
+
 def memory(
     params: Params, config: ModelConfig, encoded: EncoderOutput
 ) -> AttentionMemory:
@@ -87,7 +116,7 @@ def memory(
         made = score.memory(p["score"], encoded.replace(annotations=values))  # type: ignore[attr-defined]
         return made.values, made.keys
 
-    values, keys = jax.vmap(one, (0, -3), -3)(params["heads"], parted)
+    values, keys = jax.vmap(one, (0, -3), -3)(by_head(params, config), parted)
     return AttentionMemory(values, keys, encoded.mask)
 
 
@@ -131,12 +160,27 @@ def is_recurrent(config: ModelConfig) -> bool:
     return score.recurrent or alignment.recurrent
 
 
+def make_noise(
+    key: Key, config: ModelConfig, shape: tuple[int, ...]
+) -> jax.Array | None:
+    """Seeds `[*shape, 2 N]` of what each of N heads draws at a step, or None.
+
+    A step's masks come of its own seeds, place by place, so they depend on padding
+    behind a source as little as on that behind a target.
+    """
+    noisy = config.attention_dropout or ALIGNMENTS[config.alignment].noisy
+    if key is None or not noisy or not context_size(config):
+        return None
+    return layers.random_bits(key, (*shape, 2 * config.attention_heads))
+
+
 def attend(
     params: Params,
     config: ModelConfig,
     memory: AttentionMemory,
     query: Array,
     state: AttentionState,
+    seeds: Key = None,
 ) -> tuple[AttentionState, jax.Array]:
     """Weights a and context c = sum_s a_s values_s (Bahdanau 2014, eq. 5).
 
@@ -146,30 +190,33 @@ def attend(
         memory: values `[..., S, C]`, keys `[..., S, A]`, mask `[..., S]`.
         query: `[..., H]`.
         state: the attention state of the step before.
+        seeds: a step's of `make_noise`, `[..., 2 N]`; None: no noise.
 
     Returns:
         The new state, whose weights are 0 on padding (all of them in a row without any
         real position), and the context `[..., C]`.
     """
     if config.attention_heads == 1:
-        return one_head(params, config, memory, query, state)
+        return one_head(params, config, memory, query, state, seeds)
     heads = config.attention_heads
     projected = layers.matmul(query, params["query"])
     queries = split_heads(projected, heads, -2)
+    own = None if seeds is None else split_heads(seeds, heads, -2)
 
-    def look(p, values, keys, query, weights, coverage):
+    def look(p, values, keys, query, before, seeds):
         mine = AttentionMemory(values, keys, memory.mask)
-        before = AttentionState(weights, coverage, state.time)
-        after, context = one_head(p, config, mine, query, before)
+        before = AttentionState(before[0], before[1], state.time)
+        after, context = one_head(p, config, mine, query, before, seeds)
         return after.weights, after.coverage, context
 
     # The heads' axis stands third from last in a memory, second in query and state.
     weights, coverage, contexts = jax.vmap(look, (0, -3, -3, -2, -2, -2), -2)(
-        params["heads"],
+        by_head(params, config),
         memory.values,
         memory.keys,
         queries,
-        *state.heads,
+        state.heads,
+        own,
     )
     return AttentionState(
         weights=weights.mean(-2),
@@ -185,14 +232,36 @@ def one_head(
     memory: AttentionMemory,
     query: Array,
     state: AttentionState,
+    seeds: Key = None,
 ) -> tuple[AttentionState, jax.Array]:
-    """`attend` for a single head."""
-    score, alignment = SCORES[config.attention], ALIGNMENTS[config.alignment]
-    energies = score.energies(params["score"], query, memory, state)
-    weights = alignment.weights(
-        params["alignment"], config, energies, query, memory.mask, state
-    )
+    """`attend` for a single head.
+
+    Dropout (Chen et al. 2018, section 4.1, as in Vaswani et al. 2017) falls on what the
+    context is made of; what a state remembers are the weights without it.
+    """
+    drop, draw = layers.split_key(seeds, 2)
+    weights = aligned(params, config, memory, query, state, draw)
+    kept = layers.dropout_mask(drop, config.attention_dropout, weights.shape)
     return (
         AttentionState(weights, state.coverage + weights, state.time + 1.0),
-        weighted_sum(weights, memory.values),
+        weighted_sum(layers.apply_mask(weights, kept), memory.values),
     )
+
+
+def aligned(
+    params: Params,
+    config: ModelConfig,
+    memory: AttentionMemory,
+    query: Array,
+    state: AttentionState,
+    draw: Key,
+) -> jax.Array:
+    """One head's weights `[..., S]`; what is drawn in training comes of `draw`."""
+    score, alignment = SCORES[config.attention], ALIGNMENTS[config.alignment]
+    energies = score.energies(params["score"], query, memory, state)
+    if score.shares:
+        return masked_shares(energies, memory.mask)
+    given = params["alignment"], config, energies, query, memory.mask, state
+    if draw is not None and alignment.noisy is not None:
+        return jnp.asarray(alignment.noisy(draw, *given))
+    return alignment.weights(*given)

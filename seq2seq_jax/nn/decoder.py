@@ -105,7 +105,7 @@ def make_noise(
     rows, size, n = like.shape[:-1], sizes.decoder_size(config), config.decoder_layers
     feed, *beside = DECODERS[config.decoder].feeds(config)
     widths = [feed, *[size + width for width in beside]]
-    keys = layers.split_key(key, 3 * n)
+    keys = layers.split_key(key, 3 * n + 1)
     return Noise(
         inputs=tuple(
             layers.dropout_mask(k, config.dropout, (*rows, *steps, width))
@@ -117,8 +117,9 @@ def make_noise(
         ),
         zones=tuple(
             zones_of(k, config.zoneout, CELLS[config.cell], (*rows, *steps, size))
-            for k in keys[2 * n :]
+            for k in keys[2 * n : 3 * n]
         ),
+        looks=attention.make_noise(keys[-1], config, (*rows, *steps)),
     )
 
 

@@ -30,7 +30,8 @@ def advance(
     s_i = f(s_{i-1}, y_{i-1}, c_i): the query is the top layer's old state, the new
     context enters the bottom layer of this same step. Features: (s_i, c_i).
     """
-    looked, context = look(params, config, memory, state.carry[-1][-1], state.attention)
+    query, seeds = state.carry[-1][-1], noise.looks
+    looked, context = look(params, config, memory, query, state.attention, seeds)
     feed = layers.apply_mask(context, noise.inputs[0])
     projected = projected + feed_share(params, feed)
     carry, output = run_layers(params, config, state.carry, projected, noise)
@@ -90,8 +91,8 @@ def groundhog_advance(
     moved, _ = run_layers(params, config, state.carry, projected, noise)
     later = jnp.asarray(state.attention.time > 0)[..., None]
     carry = jax.tree.map(partial(jnp.where, later), moved, state.carry)
-    query = carry[-1][-1]
-    looked, context = look(params, config, memory, query, state.attention)
+    query, seeds = carry[-1][-1], noise.looks
+    looked, context = look(params, config, memory, query, state.attention, seeds)
     first = later.astype(context.dtype)
     return DecoderState(carry, context, looked), (query, context, first)
 

@@ -103,7 +103,8 @@ def current(
     h^l_t = f([h^{l-1}_t ; c_t], h^l_{t-1}). Chen et al. 2018 (RNMT+) wire so as well.
     """
     carry, output = fed_bottom(params, config, state, state.context, projected, noise)
-    looked, context = look(params, config, memory, output, state.attention)
+    seeds = noise.looks
+    looked, context = look(params, config, memory, output, state.attention, seeds)
     return DecoderState((carry,), context, looked), (output, context)
 
 
@@ -137,8 +138,8 @@ def before(
     c_t = attend(h^1_{t-1});  h^1_t = f([e(y_{t-1}) ; c_t], h^1_{t-1});
     h^l_t = f([h^{l-1}_t ; c_t], h^l_{t-1}). The first look is the first state's.
     """
-    query = state.carry[0][-1]
-    looked, context = look(params, config, memory, query, state.attention)
+    query, seeds = state.carry[0][-1], noise.looks
+    looked, context = look(params, config, memory, query, state.attention, seeds)
     carry, output = fed_bottom(params, config, state, context, projected, noise)
     return DecoderState((carry,), context, looked), (output, context)
 
@@ -171,7 +172,7 @@ def unroll(
 ) -> tuple[Features, jax.Array]:
     """Only the bottom layer and its look are one scan: nothing flows back to them."""
     low = DecoderState(state.carry[:1], state.context, state.attention)
-    mine = Noise(noise.inputs[:1], noise.recurrent[:1], noise.zones[:1])
+    mine = Noise(noise.inputs[:1], noise.recurrent[:1], noise.zones[:1], noise.looks)
     (outputs, besides), weights = scan_steps(
         ground, params, config, memory, low, projected, mine, looked
     )

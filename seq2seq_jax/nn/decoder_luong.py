@@ -112,7 +112,7 @@ def attended(
         feed = layers.apply_mask(state.context, noise.inputs[0])
         projected = projected + feed_share(params, feed)
     carry, output = run_layers(params, config, state.carry, projected, noise)
-    looked, context = look(params, config, memory, output, state.attention)
+    looked, context = look(params, config, memory, output, state.attention, noise.looks)
     own = params["own"]
     fed = vector(own, share(own, config, context), output)
     return DecoderState(carry, fed, looked), output
@@ -161,7 +161,7 @@ def unroll(
         return scan_steps(step, params, config, memory, state, projected, noise)
     output = unroll_bottom(params, config, state.carry, projected, noise)
     output = unroll_upper(params, config, state.carry, output, noise)
-    weights, contexts = look_all(params, config, memory, output)
+    weights, contexts = look_all(params, config, memory, output, noise.looks)
     own = params["own"]
     return vector(own, share(own, config, contexts), output), weights
 

@@ -281,6 +281,13 @@ def coins(key: Any, share: Array | float, shape: tuple[int, ...]) -> jax.Array:
     return (random_bits(key, shape) >> 8) < jnp.asarray(share) * 2.0**24
 
 
+def gaussian_noise(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """N(0, 1) for each place, by its row's key as in `dropout_mask`."""
+    # As many bits as a float32 holds with the half, which keeps off 0 and 1.
+    share = ((random_bits(key, shape) >> 9) + 0.5) / 2.0**23
+    return jax.scipy.special.ndtri(share)
+
+
 def dropout(key: Key, rate: float, x: jax.Array) -> jax.Array:
     """Inverted dropout (Srivastava et al. 2014); without a key, x itself."""
     return apply_mask(x, dropout_mask(key, rate, x.shape))

@@ -67,6 +67,15 @@ def masked_softmax(energies: Array, mask: Array) -> jax.Array:
     return unnormalised / jnp.maximum(unnormalised.sum(-1, keepdims=True), TINY)
 
 
+def masked_shares(logs: Array, mask: Array) -> jax.Array:
+    """exp(logs) where the mask is true, 0 elsewhere: shares as they are.
+
+    >>> masked_shares(jnp.zeros(2), jnp.array([True, False])).tolist()
+    [1.0, 0.0]
+    """
+    return jnp.where(mask, jnp.exp(jnp.where(mask, logs, 0.0)), 0.0)
+
+
 def products(query: Array, keys: Array) -> jax.Array:
     """q . k_s for each s; one memory may serve many queries.
 

@@ -195,15 +195,15 @@ def own_inputs(
     )
 
     def step(state: DecoderState, tokens: jax.Array, here: tuple) -> tuple:
-        (first, last), inputs, zones = here
+        (first, last), inputs, zones, seeds = here
         embedded = layers.apply_mask(FRONTEND.apply(params["target"], tokens), first)
-        noisy = Noise(inputs, noise.recurrent, zones)
+        noisy = Noise(inputs, noise.recurrent, zones, seeds)
         state, readout, _ = decoder.step(
             cast["decoder"], config, memory, state, embedded, noisy
         )
         return state, logits(cast, config, layers.apply_mask(readout, last))
 
-    each = to_time_major((ends, noise.inputs, noise.zones))
+    each = to_time_major((ends, noise.inputs, noise.zones, noise.looks))
     coins = layers.coins(keys[4], own, shape)
     return feedback.own_inputs(step, state, gold, coins, each)
 

@@ -60,8 +60,7 @@ def location_energies(
     W_a has a row for each of the first P positions: short sources use the head of
     W_a h_t, and of longer ones the tail gets no weight, nor does a local alignment's
     window that lies in the tail: its context is 0. The softmax is over the real
-    positions alone; the authors' code takes it over all P and cuts it to them after,
-    which leaves the weights of a short source with a sum below 1.
+    positions alone; in the authors' code it is not: `location_code`.
 
     >>> memory = AttentionMemory(jnp.eye(3), jnp.zeros((3, 0)), jnp.ones(3, bool))
     >>> state = AttentionState(jnp.zeros(3), jnp.zeros(3), jnp.zeros(()))
@@ -71,6 +70,45 @@ def location_energies(
     ([1.0, 2.0], True)
     """
     source = memory.mask.shape[-1]
-    head = layers.matmul(query, params["kernel"][:, :source])
+    return fitted(layers.matmul(query, params["kernel"][:, :source]), source)
+
+
+def fitted(energies: jax.Array, source: int) -> jax.Array:
+    """`[..., P] -> [..., S]`: the first S, or P of them and `NEVER` for what is left.
+
+    >>> fitted(jnp.ones(2), 1).tolist(), fitted(jnp.ones(1), 2)[1].item() == NEVER
+    ([1.0], False)
+    """
+    head = energies[..., :source]
     tail = [(0, 0)] * (head.ndim - 1) + [(0, source - head.shape[-1])]
     return jnp.pad(head, tail, constant_values=NEVER)
+
+
+def location_code_energies(
+    params: Params, query: Array, memory: AttentionMemory, state: AttentionState
+) -> jax.Array:
+    """nmt.matlab's location: log softmax(W_a h_t) over all P positions, then cut.
+
+    Luong 2015's own code takes the softmax of eq. 8 before it knows how long a source
+    is. The weights of a short one sum to less than 1: the rest is on positions that it
+    does not have. Where it has more than P, those behind get none.
+
+    >>> memory = AttentionMemory(jnp.eye(1), jnp.zeros((1, 0)), jnp.ones(1, bool))
+    >>> state = AttentionState(jnp.zeros(1), jnp.zeros(1), jnp.zeros(()))
+    >>> alike = {"kernel": jnp.zeros((1, 4))}
+    >>> jnp.exp(location_code_energies(alike, jnp.ones(1), memory, state)).tolist()
+    [0.25]
+    """
+    energies = jax.nn.log_softmax(layers.matmul(query, params["kernel"]))
+    return fitted(energies, memory.mask.shape[-1])
+
+
+def location_code_refuse(config: ModelConfig) -> str:
+    """Its weights are there already."""
+    if config.alignment == "global":
+        return ""
+    return (
+        f"gives weights over all positions, of which model.alignment "
+        f"{config.alignment!r} cannot make others: set model.alignment global, or "
+        f"model.attention location"
+    )

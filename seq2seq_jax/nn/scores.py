@@ -45,6 +45,8 @@ class Score(NamedTuple):
             every step.
         empty: whether there is nothing to look at, so that contexts have no numbers and
             only the encoder's last state reaches the decoder.
+        shares: whether exp(energies) are the weights as they are, parts of a whole that
+            may be more than the source; no alignment has a say then.
     """
 
     init: Callable[..., Params]
@@ -56,6 +58,7 @@ class Score(NamedTuple):
     settings: tuple[str, ...] = ()
     looks: bool = True
     empty: bool = False
+    shares: bool = False
 
 
 def no_init(
@@ -201,6 +204,14 @@ SCORES = {
         keyless_memory,
         position.location_energies,
         settings=("positions",),
+    ),
+    "location_code": Score(
+        position.location_init,
+        keyless_memory,
+        position.location_code_energies,
+        refuse=position.location_code_refuse,
+        settings=("positions",),
+        shares=True,
     ),
     "dot": Score(no_init, plain_memory, dot_energies, same_size=True),
     "scaled_dot": Score(no_init, plain_memory, scaled_dot_energies, same_size=True),

@@ -32,11 +32,14 @@ class Noise:
             feed alone, its embedding is dropped out before.
         recurrent: `[..., H]` dropout on h_{t-1}, the same at every step.
         zones: carries of `[..., T, H]` booleans, see `cells.zoned_step`.
+        looks: `[..., T, 2 N]`, no tuple: seeds for attention, see
+            `attention.make_noise`.
     """
 
     inputs: Any
     recurrent: Any
     zones: Any
+    looks: Any = None
 
 
 def no_noise(config: ModelConfig) -> Noise:
@@ -194,13 +197,18 @@ def look(
     memory: AttentionMemory,
     query: Array,
     state: Any,
+    seeds: Any = None,
 ) -> tuple[Any, jax.Array]:
     """Attend with the decoder's own attention."""
-    return attention.attend(params["attention"], config, memory, query, state)
+    return attention.attend(params["attention"], config, memory, query, state, seeds)
 
 
 def look_all(
-    params: Params, config: ModelConfig, memory: AttentionMemory, queries: jax.Array
+    params: Params,
+    config: ModelConfig,
+    memory: AttentionMemory,
+    queries: jax.Array,
+    seeds: Any = None,
 ) -> tuple[jax.Array, jax.Array]:
     """`(weights [..., T, S], contexts [..., T, C])` of queries `[..., T, H]`.
 
@@ -213,15 +221,15 @@ def look_all(
         times = jnp.arange(queries.shape[-2], dtype=jnp.float32)
         time = jnp.broadcast_to(times, first.time.shape)
         first = first.replace(time=time)  # type: ignore[attr-defined]
-        looked, contexts = look(params, config, wide, queries, first)
+        looked, contexts = look(params, config, wide, queries, first, seeds)
         return looked.weights, contexts
 
-    def body(state: Any, query: jax.Array) -> tuple[Any, tuple[jax.Array, jax.Array]]:
-        state, context = look(params, config, memory, query, state)
+    def body(state: Any, now: tuple) -> tuple[Any, tuple[jax.Array, jax.Array]]:
+        state, context = look(params, config, memory, now[0], state, now[1])
         return state, (state.weights, context)
 
     first = attention.initial_state(config, memory, queries[..., 0, :])
-    _, outputs = scan_of(config)(body, first, to_time_major(queries))
+    _, outputs = scan_of(config)(body, first, to_time_major((queries, seeds)))
     return from_time_major(outputs)
 
 
@@ -249,11 +257,11 @@ def scan_steps(
     """Features and attention weights of all steps: one scan over an `advance`."""
 
     def body(before: DecoderState, xs: Any) -> tuple[DecoderState, Any]:
-        projected, dropped, zones = xs
-        here = Noise(dropped, noise.recurrent, zones)
+        projected, dropped, zones, seeds = xs
+        here = Noise(dropped, noise.recurrent, zones, seeds)
         state, features = advance(params, config, memory, before, projected, here)
         return state, (features, looked(before, state))
 
-    xs = to_time_major((projected, noise.inputs, noise.zones))
+    xs = to_time_major((projected, noise.inputs, noise.zones, noise.looks))
     _, outputs = scan_of(config)(body, state, xs)
     return from_time_major(outputs)

@@ -46,6 +46,10 @@ TABLES: Mapping[str, Mapping[str, Any]] = {
     "decoder": DECODERS,
 }
 READERS = by_tables("model", TABLES) | {
+    "attention_dropout": Readers(
+        lambda config: not SCORES[config.attention].empty,
+        "a model.attention other than none",
+    ),
     "bidirectional_layers": Readers(
         lambda config: has_encoder(config) and config.bidirectional,
         "an encoder with model.bidirectional True",

@@ -310,13 +310,13 @@ class Run:
         """Tell about the steps since the last report, and begin a new window."""
         training, window = self.config.training, progress.window
         factor = optimizer.get_factor(state.opt_state)
-        last = max(step - progress.skipped, 1) - 1  # of the updates that were made
+        skipped = progress.skipped + optimizer.left_out(state.opt_state)
+        last = max(step - skipped, 1) - 1  # of the updates that were made
         rate = float(optimizer.learning_rate(training, last, factor))
         values = {"learning_rate": rate, "epoch": step / len(self.plan)}
-        if training.on_nan == "skip":
-            values["skipped"] = progress.skipped
-        pace = window["seconds"] / max(window["steps"], 1)
-        left = (training.steps - step) * pace
+        if training.on_nan == "skip" or training.clip_deviations:
+            values["skipped"] = skipped
+        left = (training.steps - step) * window["seconds"] / max(window["steps"], 1)
         self.reporter.train(step, means(window) | values, left)
         return dataclasses.replace(progress, window={})
 

@@ -13,6 +13,7 @@ import optax
 
 from seq2seq_jax.config import TrainingConfig
 from seq2seq_jax.errors import choose
+from seq2seq_jax.training.anomalies import without_anomalies
 from seq2seq_jax.training.schedules import SCHEDULES, WARMUPS, learning_rate
 from seq2seq_jax.types import Array, Params
 
@@ -174,6 +175,8 @@ def check(config: TrainingConfig) -> None:
 def make(config: TrainingConfig) -> optax.GradientTransformation:
     """The whole chain: clip by global norm, scale, learning rate, plateau factor.
 
+    Round all of it, where asked for, what leaves an update out.
+
     Args:
         config: the training section, its lengths in updates (`horizon.resolve`).
 
@@ -189,7 +192,15 @@ def make(config: TrainingConfig) -> optax.GradientTransformation:
     parts.append(optax.scale_by_learning_rate(lambda step: learning_rate(config, step)))
     if config.schedule == "plateau":
         parts.append(scale_by_factor())
-    return optax.chain(*parts)
+    chain = optax.chain(*parts)
+    if config.clip_deviations is None:
+        return chain
+    return without_anomalies(chain, config.clip_deviations)
+
+
+def left_out(opt_state: optax.OptState) -> int:
+    """Updates that were not made for their gradient's norm; 0 where none may be."""
+    return int(optax.tree_utils.tree_get(opt_state, "left_out", 0))
 
 
 def get_factor(opt_state: optax.OptState) -> float:
