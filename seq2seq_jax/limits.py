@@ -32,7 +32,7 @@ NOT_NEGATIVE = (
 SHARES = (
     "model.dropout model.output_dropout model.recurrent_dropout model.zoneout "
     "training.label_smoothing training.momentum training.beta1 training.beta2 "
-    "training.rho"
+    "training.rho training.ema"
 ).split()
 
 

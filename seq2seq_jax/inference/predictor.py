@@ -92,6 +92,7 @@ class Predictor:
         workdir: str | Path,
         checkpoint: str | int = "best",
         *,
+        raw: bool = False,
         warn: Callable[[str], None] = warn_user,
     ) -> "Predictor":
         """Read what a training left in its workdir, wherever that was moved to.
@@ -99,6 +100,8 @@ class Predictor:
         Args:
             workdir: the folder.
             checkpoint: `best`, `latest`, or a step.
+            raw: the parameters as trained, where `training.ema` has averaged them; the
+                average is used else.
             warn: told of damaged checkpoints too.
 
         Raises:
@@ -127,14 +130,14 @@ class Predictor:
         )
         here = origin.found_in(workdir, config)
         checkpoints = Checkpoints(workdir / "checkpoints", log=warn, origin=here)
-        params, saved = checkpoints.load_model(checkpoint, like)
+        found = checkpoints.load(checkpoint, like, raw=raw)
         return cls(
-            params,
+            found.params,
             config.model,
             source,
             target,
             max_length=config.data.max_length,
-            length_ratio=length_ratio(saved, workdir / "lengths.json"),
+            length_ratio=length_ratio(found.origin, workdir / "lengths.json"),
             warn=warn,
         )
 
