@@ -4,8 +4,10 @@ import dataclasses
 import json
 import math
 import os
+import shutil
 import signal
 from functools import partial
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -80,9 +82,12 @@ def test_without_it_the_state_and_the_step_are_as_they_were(tiny):
     config = tiny()
     mapped, arguments = planned.train_step(config, DEVICES, planned.Shape(4, 5, 5))
     state = arguments[0]
-    assert jax.tree.structure(state).num_leaves == jax.tree.structure(
-        (state.step, state.params, state.opt_state, state.key)
-    ).num_leaves
+    assert (
+        jax.tree.structure(state).num_leaves
+        == jax.tree.structure(
+            (state.step, state.params, state.opt_state, state.key)
+        ).num_leaves
+    )
     training = config.training
     tx = planned.optimizer.make(training)
     plain = partial(
@@ -107,7 +112,9 @@ def test_a_run_that_was_interrupted_ends_with_the_same_average(
     train(config, tmp_path / "run")
     assert_same_end(tmp_path / "run", whole, 12)
     ended, _ = arrays(whole, 12)
-    differ = jax.tree.map(lambda *x: np.any(x[0] != x[1]), ended["average"], ended["params"])
+    differ = jax.tree.map(
+        lambda *x: np.any(x[0] != x[1]), ended["average"], ended["params"]
+    )
     assert differ["source"]["table"] and differ["head"]["kernel"]
     assert not any(jax.tree.leaves(differ["encoder"])), "what is frozen stands still"
 
@@ -120,7 +127,7 @@ def test_it_is_what_is_evaluated_and_used_and_raw_ones_are_a_flag_away(
     used, raw = Predictor.load(workdir, 12), Predictor.load(workdir, 12, raw=True)
     jax.tree.map(np.testing.assert_array_equal, used.params, ended["average"])
     jax.tree.map(np.testing.assert_array_equal, raw.params, ended["params"])
-    pairs = open(config.data.dev_tsv, encoding="utf-8").read().split()
+    pairs = Path(config.data.dev_tsv).read_text(encoding="utf-8").split()
     losses = []
     for predictor in (used, raw):
         scores = predictor.score(pairs[::2], pairs[1::2])
@@ -133,19 +140,29 @@ def test_it_is_what_is_evaluated_and_used_and_raw_ones_are_a_flag_away(
     for flags, name in (((), "average"), (("--raw",), "params")):
         mean = tmp_path / name
         cli.run_command(
-            ["average", "--workdir", str(workdir), "-o", str(mean), "--last", "1", *flags]
+            [
+                "average",
+                "--workdir",
+                str(workdir),
+                "-o",
+                str(mean),
+                "--last",
+                "1",
+                *flags,
+            ]
         )
         made = Checkpoints(mean / "checkpoints").load()
         assert not made.averaged
         jax.tree.map(np.testing.assert_array_equal, made.params, ended[name])
     cli.run_command(["info", "--workdir", str(workdir), "--json"])
-    states = [each["state"] for each in json.loads(capsys.readouterr().out.split("\n", 2)[2])["checkpoints"]]
+    states = [
+        each["state"]
+        for each in json.loads(capsys.readouterr().out.split("\n", 2)[2])["checkpoints"]
+    ]
     assert states == ["whole", "whole"]
 
 
 def test_a_damaged_average_is_noticed(averaged, tmp_path):
-    import shutil
-
     run = shutil.copytree(averaged[1], tmp_path / "run")
     for path in (run / "checkpoints" / "12" / "average").rglob("d/*"):
         os.truncate(path, path.stat().st_size // 2)
@@ -166,5 +183,7 @@ def test_the_training_goes_on_as_without_it(whole, tiny, tmp_path):
 
 
 def test_raw_parameters_of_a_run_without_it_are_refused(whole):
-    with pytest.raises(InputError, match=r"--raw is given, but training\.ema of .* is 0"):
+    with pytest.raises(
+        InputError, match=r"--raw is given, but training\.ema of .* is 0"
+    ):
         cli.run_command(["translate", "--workdir", str(whole[1]), "--raw"])
