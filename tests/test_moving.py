@@ -19,6 +19,7 @@ from tiny_runs import arrays, assert_same_end, at_step, metrics, train
 
 from seq2seq_jax import cli
 from seq2seq_jax.errors import InputError
+from seq2seq_jax.inference import workdir as trained
 from seq2seq_jax.inference.predictor import Predictor
 from seq2seq_jax.planning import programs as planned
 from seq2seq_jax.training import moving, parallel, programs, step
@@ -125,8 +126,9 @@ def test_it_is_what_is_evaluated_and_used_and_raw_ones_are_a_flag_away(
     config, workdir, *_ = averaged
     ended, notes = arrays(workdir, 12)
     used, raw = Predictor.load(workdir, 12), Predictor.load(workdir, 12, raw=True)
-    jax.tree.map(np.testing.assert_array_equal, used.params, ended["average"])
-    jax.tree.map(np.testing.assert_array_equal, raw.params, ended["params"])
+    for flag, name in ((False, "average"), (True, "params")):
+        found = trained.load(workdir, 12, raw=flag, warn=pytest.fail).params
+        jax.tree.map(np.testing.assert_array_equal, found, ended[name])
     pairs = Path(config.data.dev_tsv).read_text(encoding="utf-8").split()
     losses = []
     for predictor in (used, raw):
