@@ -87,7 +87,7 @@ def fill(
     if search is not None:
         wholes["translate"] = (programs.translation(predictor, search, form), 1)
     for name, (whole, sides) in wholes.items():
-        data = programs.exported(whole, stored, sides, platforms)
+        data = programs.exported(whole, stored, sides, platforms, predictor.max_length)
         (made / f"{name}.bin").write_bytes(data)
     predictor.source_tokenizer.save(made / "tokenizers", "source")
     predictor.target_tokenizer.save(made / "tokenizers", "target")

@@ -115,6 +115,7 @@ def exported(
     stored: dict[str, np.ndarray],
     sides: int,
     platforms: Sequence[str],
+    longest: int,
 ) -> bytes:
     """A program as StableHLO for all the platforms, with symbolic rows and lengths.
 
@@ -123,12 +124,49 @@ def exported(
         stored: the weights.
         sides: 1: the source; 2: the target too.
         platforms: of `PLATFORMS`.
+        longest: of a side, in tokens.
     """
+    try:
+        return lowered(whole, stored, sides, platforms, longest)
+    except NotImplementedError:
+        # A recurrence that runs in parallel over time must know how long it is.
+        return lowered(at_length(whole, longest), stored, sides, platforms, longest)
+
+
+def lowered(
+    whole: Callable[..., Any],
+    stored: dict[str, np.ndarray],
+    sides: int,
+    platforms: Sequence[str],
+    longest: int,
+) -> bytes:
+    """`exported`, of a function that takes symbolic shapes."""
     names = ("rows", "source", "target")[: sides + 1]
-    scope = export.SymbolicScope([f"{name}>=1" for name in names])
+    bounds = [f"{name}>=1" for name in names]
+    bounds += [f"{name}<={longest}" for name in names[1:]]
+    scope = export.SymbolicScope(bounds)
     rows, *lengths = export.symbolic_shape(", ".join(names), scope=scope)
     like = {name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in stored.items()}
     made = functools.partial(jax.ShapeDtypeStruct, dtype=jnp.int32)
     shapes = [made(shape) for n in lengths for shape in ((rows, n), (rows,))]
     program = export.export(jax.jit(whole), platforms=tuple(platforms))
     return bytes(program(like, *shapes).serialize())
+
+
+def at_length(whole: Callable[..., Any], longest: int) -> Callable[..., Any]:
+    """The same function, which pads its ids to that length, and cuts what it gives."""
+
+    def wide(stored: dict[str, Any], *sides: jax.Array) -> Any:
+        padded = [
+            jnp.pad(x, ((0, 0), (0, longest - x.shape[1]))) if x.ndim == 2 else x
+            for x in sides
+        ]
+        found = whole(stored, *padded)
+        if not isinstance(found, dict):  # of target tokens
+            return found[:, : sides[2].shape[1]]
+        if "alignments" in found:
+            looks = found["alignments"][..., : sides[0].shape[1]]
+            found = found | {"alignments": looks}
+        return found
+
+    return wide
