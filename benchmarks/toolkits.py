@@ -11,6 +11,7 @@ Translation: DIR holds `train.X`, `val.X` and `test_2016_flickr.X` for both lang
 input feeding. g2p: DIR holds `train.tsv`, `dev.tsv` and `test.tsv`, spelling and
 phonemes; embeddings of 128, a BiLSTM of 512 + 512, an LSTM decoder of 512 that attends
 with its old state. Both: dropout 0.2, Adam, 64 pairs an update, float32, all cores.
+Ours is there with bfloat16 products too.
 
 Each toolkit trains with its own program, one after the other. Then all models stay
 loaded and search in turns, the same number of beams, with the same length penalty; what
@@ -38,6 +39,21 @@ import tyro
 from toolkits_train import Failed, Toolkit, Work
 
 WORKER = Path(__file__).resolve().parent / "toolkits_worker.py"
+OURS, *_ = OF_OURS = [
+    Toolkit(f"seq2seq_jax, {dtype}", kind, training.train_ours, training.our_intervals)
+    for kind, dtype in training.DTYPES.items()
+]
+OTHERS = {
+    "translation": [
+        Toolkit("OpenNMT-py", "onmt", training.train_onmt, training.onmt_intervals),
+        Toolkit("Marian", "marian", training.train_marian, training.marian_intervals),
+    ],
+    "g2p": [
+        Toolkit(
+            "Yoyodyne", "yoyodyne", training.train_yoyodyne, training.yoyodyne_intervals
+        )
+    ],
+}
 
 
 @dataclass(frozen=True)
@@ -122,8 +138,8 @@ def folder_of(options: Options) -> Iterator[Path]:
 
 def entered(options: Options) -> list[Toolkit]:
     """Ours, then the task's others whose interpreters are given."""
-    found = [training.OURS._replace(python=sys.executable)]
-    for toolkit in training.OTHERS[options.task]:
+    found = [ours._replace(python=sys.executable) for ours in OF_OURS]
+    for toolkit in OTHERS[options.task]:
         python = getattr(options, f"{toolkit.kind}_python")
         if python:
             # They are run in folders of their own.
@@ -255,7 +271,7 @@ def table(options: Options, results: dict[str, dict[str, Any]]) -> str:
         "first pass, s |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    ours = speeds_of(results[training.OURS.name])
+    ours = speeds_of(results[OURS.name])
     for name, result in results.items():
         cells = ["failed"] * len(ours)
         for place, (speed, base) in enumerate(

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).resolve().parent
 LONGEST = 40  # g2p: characters or phonemes of a sequence at most
 TOLD = {"translation": ("sentence", "BLEU"), "g2p": ("word", "words right, %")}
+DTYPES = {"ours": "float32", "ours_bfloat16": "bfloat16"}  # of ours, by kind
 Intervals = list[tuple[int, float]]  # pairs and seconds, from the first update on
 
 
@@ -71,7 +72,7 @@ class Work(NamedTuple):
 
     def lines(self, toolkit: "Toolkit") -> Path:
         """The file that it searches: ours cuts text into pieces for itself."""
-        cut = self.task == "translation" and toolkit.kind != "ours"
+        cut = self.task == "translation" and toolkit.kind not in DTYPES
         return self.folder / ("test.pieces" if cut else "test.source")
 
     def quality(self, outputs: list[list[str]]) -> float:
@@ -193,9 +194,10 @@ def config_of(options: "Options") -> Config:
 def train_ours(python: str, work: Work, folder: Path) -> list[str]:
     """`train.py` with the recipe `text`, which is all defaults, and flags."""
     usual, root = dict(flatten(Config())), HERE.parent
-    told = [f"--{n}={v}" for n, v in flatten(work.config) if v != usual[n]]
+    told = dict(flatten(work.config)) | {"model.dtype": DTYPES[folder.name]}
+    flags = [f"--{n}={v}" for n, v in told.items() if v != usual[n]]
     recipe = str(root / "configs" / "text.py")
-    return [python, str(root / "train.py"), recipe, "--workdir=run", *told]
+    return [python, str(root / "train.py"), recipe, "--workdir=run", *flags]
 
 
 def our_intervals(work: Work, folder: Path) -> Intervals:
@@ -338,13 +340,3 @@ def yoyodyne_intervals(work: Work, folder: Path) -> Intervals:
     """What the clock wrote."""
     path = folder / "clock.json"
     return [tuple(pair) for pair in json.loads(path.read_text(encoding="utf-8"))]
-
-
-OURS = Toolkit("seq2seq_jax", "ours", train_ours, our_intervals)
-OTHERS = {
-    "translation": [
-        Toolkit("OpenNMT-py", "onmt", train_onmt, onmt_intervals),
-        Toolkit("Marian", "marian", train_marian, marian_intervals),
-    ],
-    "g2p": [Toolkit("Yoyodyne", "yoyodyne", train_yoyodyne, yoyodyne_intervals)],
-}

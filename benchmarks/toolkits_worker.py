@@ -101,6 +101,8 @@ def load_ours(spec: Spec) -> Model:
             texts,
             beam_size=spec["beam"],
             length_penalty_kind="average" if translation else "none",
+            # As the others of the task do.
+            stop="first" if translation else "exact",
             max_output_length=None if translation else LONGEST,
             alignments=False,
         )
@@ -255,6 +257,7 @@ def train_yoyodyne(config: str, every: int, output: Path) -> None:
 
 LOADERS: dict[str, Callable[[Spec], Model]] = {
     "ours": load_ours,
+    "ours_bfloat16": load_ours,
     "onmt": load_onmt,
     "marian": load_marian,
     "yoyodyne": load_yoyodyne,

@@ -70,7 +70,15 @@ def unshared(step, params):
 
 @functools.partial(
     jax.jit,
-    static_argnames=("step", "size", "kind", "max_length", "n_best", "forbidden"),
+    static_argnames=(
+        "step",
+        "size",
+        "kind",
+        "max_length",
+        "n_best",
+        "forbidden",
+        "stop",
+    ),
 )
 def compiled(step, params, state, limits, size, kind, alpha, beta, **options):
     return search(step, params, state, limits, size, (kind, alpha, beta), **options)

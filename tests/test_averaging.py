@@ -66,6 +66,7 @@ def test_the_mean_is_of_the_checkpoints_asked_for(workdir, wish, steps):
     expected = jax.tree.map(
         lambda *x: np.mean([np.asarray(each, np.float64) for each in x], 0), *trees
     )
+    assert loaded.params["target"].pop("shares") is not None  # made at loading
     for one, other in zip(
         jax.tree.leaves(loaded.params), jax.tree.leaves(expected), strict=True
     ):

@@ -52,7 +52,9 @@ def found(config):
     """What the searches find, as NumPy arrays."""
     source = programs.pad(SOURCES, len(SOURCES), LENGTH)
     mask = np.arange(LENGTH) < np.array([len(ids) for ids in SOURCES])[:, None]
-    results = searches(params_of(config, target_size=VOCAB), config, source, mask)
+    # Laid out for inference here; what it is compared with reads them as they are.
+    params = model.prepared(params_of(config, target_size=VOCAB), config)
+    results = searches(params, config, source, mask)
     return jax.tree.map(np.asarray, results)
 
 

@@ -17,7 +17,8 @@ from seq2seq_jax.traced import hoist
 from seq2seq_jax.types import PAD, Hypotheses
 
 Step = Callable[[Any, Any, jax.Array], tuple[Any, jax.Array, jax.Array]]
-FEWER = 4  # when no more than a row in so many goes on, the others are left behind
+FEWER = 2  # when no more than a row in so many goes on, the others are left behind
+LEAST = 20  # rows that go on by themselves; fewer are not worth another loop
 
 
 @struct.dataclass
@@ -87,6 +88,7 @@ class Rules(NamedTuple):
         mask: `[B, S]` real source positions, for the coverage penalty; or None.
         divisors: `[T]` the length penalty of 1 to T tokens.
         coverage_penalty: see `penalties`; or None.
+        stop: an entry of `search.STOPS`, for beam search.
     """
 
     limits: jax.Array
@@ -99,6 +101,7 @@ class Rules(NamedTuple):
     forbidden: tuple[int, ...]
     bos: int
     eos: int
+    stop: str = "exact"
 
 
 def make_rules(
@@ -126,10 +129,6 @@ def run(
 ) -> Hypotheses:
     """Advance until every row is done, then read the hypotheses off the trace.
 
-    Rows end at different steps: the longest of a hundred translations takes half as
-    many again as the mean. Once few go on, they do so by themselves; that costs a
-    second loop to compile, and saves a fifth of the time.
-
     Args:
         advance: `(step(state, tokens), rules, own, beam) -> beam`, one step.
         step: of the search.
@@ -137,34 +136,41 @@ def run(
         own: `[B, ...]` whatever else `advance` reads of a row.
         first: the beam before the first step.
     """
+    return trace_back(finished(advance, step, rules, own, first), rules.n_best)
 
-    def until(number: int, rules: Rules, own: Any, beam: Beam) -> Beam:
-        here = hoist(partial(step, rules.shared), beam.state, beam.tokens)
-        return lax.while_loop(
-            lambda beam: (~beam.done).sum() > number,
-            lambda beam: advance(here, rules, own, beam),
-            beam,
-        )
 
+def finished(
+    advance: Callable[..., Beam], step: Step, rules: Rules, own: Any, beam: Beam
+) -> Beam:
+    """The beam with every row done; arguments as those of `run`.
+
+    Rows end at different steps: the longest of a hundred translations takes half as
+    many again as the mean. Once few go on, they do so by themselves, and of those the
+    last few again; each time costs a loop to compile.
+    """
     few = len(rules.limits) // FEWER
-    beam = until(few, rules, own, first)
-    if few:
-        order = jnp.argsort(beam.done)[:few]  # those that go on come first
+    few = few if few >= LEAST else 0
+    here = hoist(partial(step, rules.shared), beam.state, beam.tokens)
+    beam = lax.while_loop(
+        lambda beam: (~beam.done).sum() > few,
+        lambda beam: advance(here, rules, own, beam),
+        beam,
+    )
+    if not few:
+        return beam
+    order = jnp.argsort(beam.done)[:few]  # those that go on come first
 
-        def cut(tree: Any, axis: int = 0) -> Any:
-            return jax.tree.map(lambda x: jnp.take(x, order, axis), tree)
+    def cut(tree: Any, axis: int = 0) -> Any:
+        return jax.tree.map(lambda x: jnp.take(x, order, axis), tree)
 
-        limits, shared, mask = cut((rules.limits, rules.shared, rules.mask))
-        fewer = rules._replace(limits=limits, shared=shared, mask=mask)
-        part = until(0, fewer, cut(own), with_rows(cut, beam))
-        beam = with_rows(
-            lambda whole, part, axis=0: jax.tree.map(
-                lambda x, y: x.at[(slice(None),) * axis + (order,)].set(y), whole, part
-            ),
-            beam,
-            part,
-        )
-    return trace_back(beam, rules.n_best)
+    def put(whole: Any, part: Any, axis: int = 0) -> Any:
+        places = (slice(None),) * axis + (order,)
+        return jax.tree.map(lambda x, y: x.at[places].set(y), whole, part)
+
+    limits, shared, mask = cut((rules.limits, rules.shared, rules.mask))
+    fewer = rules._replace(limits=limits, shared=shared, mask=mask)
+    part = finished(advance, step, fewer, cut(own), with_rows(cut, beam))
+    return with_rows(put, beam, part)
 
 
 def with_rows(change: Callable[..., Any], beam: Beam, *others: Beam) -> Beam:

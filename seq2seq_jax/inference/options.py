@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from seq2seq_jax.errors import InputError, choose
 from seq2seq_jax.inference.penalties import LENGTH_PENALTIES
+from seq2seq_jax.inference.search import STOPS
 from seq2seq_jax.nn.scores import SCORES
 
 SEEDS = 1 << 32
@@ -25,6 +26,7 @@ class Search:
         max_output_length: tokens, EOS included; None: by the text's length.
         alignments: whether outputs have them.
         length_penalty_kind: the penalty, an entry of `LENGTH_PENALTIES`.
+        stop: when the search of a text is over, an entry of `search.STOPS`.
         coverage_penalty: beta of `gnmt_coverage`, added to the score: more favours
             outputs that looked at all of the text; 0: no penalty.
         temperature: a number: no search, but `n_best` samples of each text, in the
@@ -42,6 +44,7 @@ class Search:
     max_output_length: int | None
     alignments: bool
     length_penalty_kind: str = "gnmt"
+    stop: str = "exact"
     coverage_penalty: float = 0.0
     temperature: float | None = None
     seed: int = 0
@@ -89,7 +92,21 @@ def check(search: Search, vocabulary: int, attention: str) -> None:
             f"coverage_penalty is {search.coverage_penalty}, expected a finite number, "
             f"0 or more"
         )
+    check_stop(search)
     check_coverage("coverage_penalty", search.coverage_penalty, attention)
+
+
+def check_stop(search: Search) -> None:
+    """Refuse to stop at the first output where more are asked for."""
+    choose(STOPS, search.stop, "stop")
+    if search.stop != "exact" and (search.n_best > 1 or search.temperature is not None):
+        asked = (
+            "samples" if search.temperature is not None else f"n_best {search.n_best}"
+        )
+        raise InputError(
+            f"stop is {search.stop!r} with {asked}, but that rule ends a search at its "
+            f"first output: expected 'exact'"
+        )
 
 
 def check_coverage(name: str, penalty: float, attention: str) -> None:

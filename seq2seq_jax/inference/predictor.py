@@ -1,5 +1,6 @@
 """Predictor: load a workdir once, then translate and score any number of texts."""
 
+import dataclasses
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -15,7 +16,7 @@ import numpy as np
 from seq2seq_jax.config import ModelConfig
 from seq2seq_jax.data import tokenizers
 from seq2seq_jax.data.tokenizers import Tokenizer
-from seq2seq_jax.errors import InputError
+from seq2seq_jax.errors import InputError, choose
 from seq2seq_jax.inference import batching, options, programs, results, unknown
 from seq2seq_jax.inference.batching import Group
 from seq2seq_jax.inference.lengths import length_ratio
@@ -64,6 +65,7 @@ class Predictor:
             texts are cut, and `warn` is told how many.
         length_ratio: an output has at most this times the tokens of its text, and 5;
             None: twice as many, and 10.
+        dtype: of products, float32 or bfloat16; None: as `config` says.
         warn: called with one line where something was not as it should be.
     """
 
@@ -76,9 +78,14 @@ class Predictor:
         *,
         max_length: int = 100,
         length_ratio: float | None = None,
+        dtype: str | None = None,
         warn: Callable[[str], None] = warn_user,
     ):
-        self.params = jax.tree.map(jnp.asarray, params)
+        if dtype is not None:
+            config = dataclasses.replace(
+                config, dtype=choose(checks.DTYPES, dtype, "dtype")
+            )
+        self.params = model.prepared(jax.tree.map(jnp.asarray, params), config)
         self.config = config
         self.source_tokenizer = source_tokenizer
         self.target_tokenizer = target_tokenizer
@@ -92,6 +99,7 @@ class Predictor:
         workdir: str | Path,
         checkpoint: str | int = "best",
         *,
+        dtype: str | None = None,
         warn: Callable[[str], None] = warn_user,
     ) -> "Predictor":
         """Read what a training left in its workdir, wherever that was moved to.
@@ -99,6 +107,7 @@ class Predictor:
         Args:
             workdir: the folder.
             checkpoint: `best`, `latest`, or a step.
+            dtype: of products, float32 or bfloat16; None: as in training.
             warn: told of damaged checkpoints too.
 
         Raises:
@@ -135,6 +144,7 @@ class Predictor:
             target,
             max_length=config.data.max_length,
             length_ratio=length_ratio(saved, workdir / "lengths.json"),
+            dtype=dtype,
             warn=warn,
         )
 

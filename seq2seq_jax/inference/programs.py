@@ -58,6 +58,7 @@ class Choices(NamedTuple):
             where there are draws, `n_best` samples.
         alignments: whether the result has them, else None.
         length_penalty_kind: an entry of `LENGTH_PENALTIES`.
+        stop: an entry of `search.STOPS`.
     """
 
     beam_size: int
@@ -65,6 +66,7 @@ class Choices(NamedTuple):
     max_length: int
     alignments: bool
     length_penalty_kind: str
+    stop: str
 
 
 def parted(search: Search, max_length: int) -> tuple[Numbers, Choices]:
@@ -83,6 +85,7 @@ def parted(search: Search, max_length: int) -> tuple[Numbers, Choices]:
         max_length,
         search.alignments or search.replace_unk,
         search.length_penalty_kind,
+        search.stop,
     )
 
 
@@ -138,7 +141,10 @@ def search_of(
     if choices.beam_size == 1:
         return greedy_search
     return functools.partial(
-        beam_search, beam_size=choices.beam_size, n_best=choices.n_best
+        beam_search,
+        beam_size=choices.beam_size,
+        n_best=choices.n_best,
+        stop=choices.stop,
     )
 
 

@@ -33,6 +33,10 @@ largest lp of the lengths that it can still end with. However it goes on, to Y, 
 and with the largest L of the row, one number bounds all that may come. Once the worst
 of the `n_best` best scores reaches it, nothing more can enter. This is exact: the first
 results depend neither on `n_best` nor on the other rows of the batch.
+
+`stop="first"` is OpenNMT-py's rule in its place: a row stops at the first step whose
+best continuation is an ending. What would have ended later, and might have scored
+better by its mean, is not found; so that rule is for a single output.
 """
 
 import functools
@@ -76,6 +80,7 @@ def beam_search(
     beam_size: int,
     max_length: int,
     n_best: int = 1,
+    stop: str = "exact",
     length_penalty: LengthPenalty = no_penalty,
     coverage_penalty: CoveragePenalty | None = None,
     mask: jax.Array | None = None,
@@ -93,6 +98,7 @@ def beam_search(
         beam_size: K, the hypotheses alive at a time.
         max_length: T, the size of the results; limits above it count as T.
         n_best: N, at most K.
+        stop: when a row's search is over, an entry of `STOPS`.
         length_penalty: lengths `[T]`, as floats, to positive divisors `[T]`.
         coverage_penalty: what is added to the score of an ended hypothesis, see
             `penalties`; None: no sums of weights are kept.
@@ -115,6 +121,7 @@ def beam_search(
     rules = make_rules(
         limits, shared, mask, max_length, *penalties, *sizes, forbidden, bos, eos
     )
+    rules = rules._replace(stop=stop)
     ahead = largest_ahead(rules.divisors, rules.limits)
     # All beams would say the same at the first step: it is made by one of them.
     here = functools.partial(step, shared)
@@ -231,8 +238,8 @@ def beam_step(
     ended = beam.ended + (ends & (best[:, :size] > -jnp.inf)).sum(axis=1)
     alive, rank = lax.top_k(jnp.where(ending, -jnp.inf, best), size)
     parents, tokens = pick(parents, rank), pick(tokens, rank)
-    beaten = finished.scores[:, rules.n_best - 1] >= alive[:, 0] / ahead[:, time]
-    over = (time + 1 >= rules.limits) | (ended >= size) | beaten
+    stops = STOPS[rules.stop](rules, finished, ends, alive / ahead[:, time, None])
+    over = (time + 1 >= rules.limits) | (ended >= size) | stops
     state, coverage = jax.tree.map(lambda x: pick(x, parents), (state, coverage))
     return Beam(
         time=time + 1,
@@ -288,6 +295,28 @@ def best_of(old: Finished, new: Finished, size: int) -> Finished:
     both = jax.tree.map(lambda *x: jnp.concatenate(x, axis=1), old, new)
     rank = lax.top_k(both.scores, size)[1]
     return jax.tree.map(lambda x: pick(x, rank), both)
+
+
+def nothing_enters(
+    rules: Rules, finished: Finished, ends: jax.Array, bounds: jax.Array
+) -> jax.Array:
+    """`[B]`: nothing alive can still enter the `n_best` best; see the module's text."""
+    return finished.scores[:, rules.n_best - 1] >= bounds[:, 0]
+
+
+def best_ends(
+    rules: Rules, finished: Finished, ends: jax.Array, bounds: jax.Array
+) -> jax.Array:
+    """`[B]`: the best continuation of this step is an ending."""
+    return ends[:, 0]
+
+
+# When a row stops, before K hypotheses have ended: from the rules, the ended ones,
+# which of a step's K best are endings, and the bounds of what the living can score.
+STOPS: dict[str, Callable[..., jax.Array]] = {
+    "exact": nothing_enters,
+    "first": best_ends,
+}
 
 
 def largest_ahead(divisors: jax.Array, limits: jax.Array) -> jax.Array:

@@ -130,15 +130,25 @@ def step(
     state: DecoderState,
     embedded: Array,
     noise: Noise | None = None,
+    projected: Array | None = None,
 ) -> tuple[DecoderState, jax.Array, Array]:
-    """One step: `embedded [..., E] -> (state, readout [..., R], weights [..., S])`."""
+    """One step: `embedded [..., E] -> (state, readout [..., R], weights [..., S])`.
+
+    `projected`: the embeddings' share of the gates, where that is known (`shares`).
+    """
     entry, params = DECODERS[config.decoder], part_feed(params, config)
-    projected = inputs(params, config, embedded)
+    if projected is None:
+        projected = inputs(params, config, embedded)
     new, features = entry.advance(
         params, config, memory, state, projected, noise or no_noise(config)
     )
     weights = entry.looked(state, new)
     return new, read_out(params, config, features, embedded), weights
+
+
+def shares(params: Params, config: ModelConfig, embedded: Array) -> jax.Array:
+    """The embeddings' share of the bottom layer's gates `[..., G*H]`."""
+    return inputs(part_feed(params, config), config, embedded)
 
 
 @jax.named_scope("decoder")

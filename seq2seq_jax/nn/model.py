@@ -4,6 +4,8 @@
 (which is hashable: pass it as a static argument) and data, with any leading dimensions.
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
 
@@ -27,6 +29,8 @@ from seq2seq_jax.types import (
 
 FRONTEND = FRONTENDS["tokens"]
 HEAD = HEADS["vocabulary"]
+TABLES = ("source", "target")  # embeddings
+SHARES = 1 << 25  # numbers of a table that `prepared` makes, at most: 128 MiB
 
 
 def init_params(
@@ -87,11 +91,35 @@ def step(
     Any leading dimensions; a memory `[B, 1, S, C]` serves states `[B, K, H]`.
     """
     embedded = FRONTEND.apply(params["target"], tokens)
+    shares = params["target"].get("shares")
     params = layers.cast_kernels(params, config.dtype)
+    projected = None if shares is None else shares[tokens]
     state, readout, weights = decoder.step(
-        params["decoder"], config, memory, state, embedded
+        params["decoder"], config, memory, state, embedded, projected=projected
     )
     return state, logits(params, config, readout), weights
+
+
+def prepared(params: Params, config: ModelConfig, limit: int = SHARES) -> Params:
+    """Parameters as inference reads them; every function here takes them as well.
+
+    Matrices have the type of their products, so no search casts them again. `step`
+    finds each target token's share of the gates: a search would multiply the same
+    embeddings by the same matrix again and again, a fifteenth of its products at 8,000
+    tokens.
+    There is none where that table `[V, G*H]` would have more than `limit` numbers.
+    """
+    cast = {name: layers.cast_kernels(params[name], config.dtype) for name in params}
+    # Embeddings are read as they are, and may be the output layer's weights too.
+    made = cast | {name: params[name] for name in TABLES if name in params}
+
+    def shares(table: Array) -> jax.Array:
+        return decoder.shares(cast["decoder"], config, table)
+
+    table = params["target"]["table"]
+    if math.prod(jax.eval_shape(shares, table).shape) <= limit:
+        made["target"] = params["target"] | {"shares": shares(table)}
+    return made
 
 
 def logits(params: Params, config: ModelConfig, readout: Array) -> jax.Array:

@@ -1,0 +1,62 @@
+"""When a search stops, against a beam search in plain lists."""
+
+import numpy as np
+import pytest
+from searches import VOCAB, find, follow, same, score, toy
+
+from seq2seq_jax.types import BOS, EOS, PAD
+
+SIZE, LIMIT = 4, 9
+MEAN = ("average", 1.0, None)
+
+
+def plain(params, state, stop):
+    """The best `(score, tokens)` of a row, from lists that are followed anew."""
+    living, ended = [((), 0.0)], []
+    for length in range(1, LIMIT + 1):
+        said = [
+            (*tokens, token)
+            for tokens, _ in living
+            for token in range(VOCAB)
+            if token not in (PAD, BOS) and (token == EOS or length < LIMIT)
+        ]
+        totals = follow(params, state, said)[0].sum(1)
+        order = sorted(zip(said, totals, strict=True), key=lambda pair: -pair[1])
+        best = [pair for pair in order[:SIZE] if pair[0][-1] == EOS]
+        ended += [(score(MEAN, total, tokens, state), tokens) for tokens, total in best]
+        living = [pair for pair in order if pair[0][-1] != EOS][:SIZE]
+        if len(ended) >= SIZE or (stop == "first" and order[0][0][-1] == EOS):
+            break
+    return max(ended)
+
+
+@pytest.mark.parametrize("stop", ["exact", "first"])
+def test_the_best_output_is_that_of_a_beam_search_in_lists(stop):
+    found_lengths = []
+    for seed, end in enumerate([0.0, 2.0, 4.0]):
+        params, state = toy(seed, 6, end=end)
+        found = find(
+            params, state, [LIMIT] * 6, SIZE, MEAN, max_length=LIMIT, stop=stop
+        )
+        for row in range(6):
+            best, tokens = plain(params, state[row], stop)
+            length = found.lengths[row, 0]
+            assert (*found.tokens[row, 0, : length - 1].tolist(), EOS) == tokens
+            np.testing.assert_allclose(found.scores[row, 0], best, rtol=1e-5)
+        found_lengths.append(found.lengths[:, 0])
+    assert len(np.unique(found_lengths)) > 2
+
+
+def test_the_rules_differ_and_are_one_to_greedy_search():
+    params, state = toy(1, 30, end=3.0)
+    limits = [LIMIT] * 30
+    for size, equal in ((SIZE, False), (1, True)):
+        exact, first = (
+            find(params, state, limits, size, MEAN, max_length=LIMIT, stop=stop)
+            for stop in ("exact", "first")
+        )
+        if equal:
+            same(exact, first)
+        else:
+            assert (exact.scores >= first.scores - 1e-6).all()
+            assert (exact.scores > first.scores + 1e-3).any()
