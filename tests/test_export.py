@@ -16,7 +16,7 @@ from command_line import refusal, succeed
 from predictors import TINY, predictor, texts
 
 from seq2seq_jax.data import tokenizers
-from seq2seq_jax.exporting import folder, runner, weights
+from seq2seq_jax.exporting import folder, programs, runner, weights
 from seq2seq_jax.inference.options import Search
 
 # What jax stands on; all that the new environment of a test has.
@@ -148,7 +148,7 @@ def test_the_script_cuts_and_joins_text_as_this_package_does(tmp_path, kind, low
 
 
 def test_weights_come_back_as_near_as_their_form_allows():
-    params = jax.tree.map(np.asarray, predictor().params)
+    params = jax.tree.map(np.asarray, programs.plain(predictor().params))
     for form in weights.FORMS:
         stored = weights.pack(params, form)
         back = weights.unpack(stored, params, form)
@@ -169,9 +169,9 @@ def test_smaller_weights_are_those_that_the_program_computes_with(tmp_path, form
     model_ = predictor()
     path = tmp_path / "model"
     folder.write(path, model_, search(), form, platforms=("cpu",))
-    stored = weights.pack(jax.device_get(model_.params), form)
-    rounded = weights.unpack(stored, model_.params, form)
-    model_.params = rounded
+    own = programs.plain(model_.params)
+    stored = weights.pack(jax.device_get(own), form)
+    model_.params = weights.unpack(stored, own, form)
     lines = texts(5)
     agree(model_, search(), *run_here(model_, search(), path, lines), lines)
 

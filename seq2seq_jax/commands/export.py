@@ -33,6 +33,9 @@ class Options(decoding.Search):
     """whether the program tells where it looked, if the model has attention"""
     weights: Literal["float32", "bfloat16", "int8"] = "float32"
     """how matrices are stored; computed is in the model's own precision"""
+    rows: int = 32
+    """lines that the program works off at a time, one line no faster than all of them;
+    1: for one line at a time"""
     platforms: tuple[Literal["cpu", "cuda", "tpu"], ...] = ("cpu", "cuda", "tpu")
     """what the programs run on"""
 
@@ -47,6 +50,8 @@ def main(args: Sequence[str], prog: str) -> None:
     options = flags.parse(Options, args, prog=prog, description=DESCRIPTION)
     if importlib.util.find_spec("flatbuffers") is None:
         raise InputError("export needs flatbuffers: pip install 'seq2seq-jax[export]'")
+    if options.rows < 1:
+        raise InputError(f"--rows is {options.rows}, expected 1 or more")
     reads = decoding.reads_source(options.workdir)
     from seq2seq_jax.training.averaging import check_output
 
@@ -63,8 +68,9 @@ def main(args: Sequence[str], prog: str) -> None:
         options.length_penalty,
         options.max_output_length,
         options.alignments and SCORES[attention].looks,
-        options.length_penalty_kind,
-        options.coverage_penalty,
+        length_penalty_kind=options.length_penalty_kind,
+        coverage_penalty=options.coverage_penalty,
+        stop=options.stop,
     )
     searches.check(search, predictor.target_tokenizer.size, attention)
     sizes = folder.write(
@@ -73,6 +79,7 @@ def main(args: Sequence[str], prog: str) -> None:
         search if reads else None,
         options.weights,
         tuple(dict.fromkeys(options.platforms)),
+        options.rows,
     )
     for name, size in sizes.items():
         print(f"{size:>12,}  {options.output / name}")

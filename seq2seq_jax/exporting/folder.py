@@ -30,6 +30,7 @@ BAKED = (
     "length_penalty_kind",
     "coverage_penalty",
     "max_output_length",
+    "stop",
 )
 
 
@@ -39,6 +40,7 @@ def write(
     search: Search | None,
     form: str = "float32",
     platforms: Sequence[str] = programs.PLATFORMS,
+    rows: int = programs.ROWS,
 ) -> dict[str, int]:
     """Export a model, whole or not at all.
 
@@ -48,6 +50,7 @@ def write(
         search: what is baked in; None: the model is a language model, and only scores.
         form: of the weights, by its name in `weights.FORMS`.
         platforms: of `programs.PLATFORMS`.
+        rows: that the programs work off at a time.
 
     Returns:
         The bytes of each file.
@@ -60,7 +63,7 @@ def write(
         tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.absolute().parent)
     )
     try:
-        fill(made, predictor, search, form, platforms)
+        fill(made, predictor, search, form, platforms, rows)
         sync_tree(made)
         made.chmod(0o755)  # a temporary folder is its owner's alone
         check_output(folder)  # it may have been made meanwhile
@@ -77,15 +80,16 @@ def fill(
     search: Search | None,
     form: str,
     platforms: Sequence[str],
+    rows: int,
 ) -> None:
     """Write all files, the manifest last."""
-    stored = weights.pack(jax.device_get(predictor.params), form)
+    stored = weights.pack(jax.device_get(programs.plain(predictor.params)), form)
     np.savez(made / "weights.npz", allow_pickle=False, **stored)
     wholes: dict[str, tuple[Callable[..., Any], int]] = {
-        "score": (programs.scoring(predictor, form), 2)
+        "score": (programs.scoring(predictor, form, rows), 2)
     }
     if search is not None:
-        wholes["translate"] = (programs.translation(predictor, search, form), 1)
+        wholes["translate"] = (programs.translation(predictor, search, form, rows), 1)
     for name, (whole, sides) in wholes.items():
         data = programs.exported(whole, stored, sides, platforms, predictor.max_length)
         (made / f"{name}.bin").write_bytes(data)
@@ -100,7 +104,7 @@ def fill(
         "platforms": list(platforms),
         "programs": sorted(wholes),
         "weights": form,
-        "rows": programs.ROWS,
+        "rows": rows,
         "max_length": predictor.max_length,
         "alignments": search is not None and search.alignments,
         "search": {name: getattr(search, name) for name in BAKED} if search else None,

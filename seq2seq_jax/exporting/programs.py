@@ -1,6 +1,6 @@
 """What is exported: search and scoring over any number of rows of any length.
 
-Rows are worked off `ROWS` at a time, in a loop inside the program: its memory does not
+Rows are worked off some at a time, in a loop inside the program: its memory does not
 grow with their number, and what is compiled for a batch is what the predictor compiles.
 Weights are arguments. Each program serves several platforms.
 """
@@ -20,9 +20,9 @@ from seq2seq_jax.exporting import weights
 from seq2seq_jax.inference import programs
 from seq2seq_jax.inference.options import Search
 from seq2seq_jax.inference.predictor import Predictor
-from seq2seq_jax.types import BOS, PAD, Batch
+from seq2seq_jax.types import BOS, PAD, Batch, Params
 
-ROWS = 32
+ROWS = 32  # at a time
 PLATFORMS = ("cpu", "cuda", "tpu")
 
 
@@ -31,13 +31,21 @@ def portable(config: ModelConfig) -> ModelConfig:
     return dataclasses.replace(config, backend="scan")
 
 
-def translation(predictor: Predictor, search: Search, form: str) -> Callable[..., Any]:
+def plain(params: Params) -> Params:
+    """The model's own parameters, without what a predictor makes of them."""
+    target = {name: x for name, x in params["target"].items() if name != "shares"}
+    return params | {"target": target}
+
+
+def translation(
+    predictor: Predictor, search: Search, form: str, rows: int = ROWS
+) -> Callable[..., Any]:
     """`(weights, source [b, s], lengths [b]) ->` what `Hypotheses` holds, as a dict.
 
     A source's output is as long at most as the predictor would have it; rows of length
     0 give nothing.
     """
-    like, config = predictor.params, portable(predictor.config)
+    like, config = plain(predictor.params), portable(predictor.config)
     longest = search.max_output_length or predictor.max_length
     numbers, choices = programs.parted(search, longest)
     sizes = range(1, predictor.max_length + 1)
@@ -53,7 +61,7 @@ def translation(predictor: Predictor, search: Search, form: str) -> Callable[...
                 source,
                 lengths,
                 jnp.asarray(limits)[jnp.minimum(lengths, len(limits) - 1)],
-                jnp.zeros(ROWS, jnp.uint32),
+                jnp.zeros(rows, jnp.uint32),
                 numbers,
                 config=config,
                 choices=choices,
@@ -62,17 +70,17 @@ def translation(predictor: Predictor, search: Search, form: str) -> Callable[...
             all_of = {field.name: getattr(found, field.name) for field in fields}
             return {name: value for name, value in all_of.items() if value is not None}
 
-        return in_parts(part, source, lengths)
+        return in_parts(part, rows, source, lengths)
 
     return whole
 
 
-def scoring(predictor: Predictor, form: str) -> Callable[..., Any]:
+def scoring(predictor: Predictor, form: str, rows: int = ROWS) -> Callable[..., Any]:
     """`(weights, source [b, s], lengths [b], target [b, t], lengths [b]) -> [b, t]`.
 
     The log-probability of each target token, EOS included; 0 on padding.
     """
-    like, config = predictor.params, portable(predictor.config)
+    like, config = plain(predictor.params), portable(predictor.config)
 
     def whole(stored: dict[str, Any], *both: jax.Array) -> jax.Array:
         params = weights.unpack(stored, like, form)
@@ -81,7 +89,7 @@ def scoring(predictor: Predictor, form: str) -> Callable[..., Any]:
             source: jax.Array, lengths: jax.Array, target: jax.Array, said: jax.Array
         ) -> jax.Array:
             mask = jnp.arange(target.shape[1]) < said[:, None]
-            begin = jnp.full((ROWS, 1), BOS, target.dtype)
+            begin = jnp.full((rows, 1), BOS, target.dtype)
             shifted = jnp.concatenate([begin, target[:, :-1]], axis=1)
             batch = Batch(
                 source=source,
@@ -92,19 +100,19 @@ def scoring(predictor: Predictor, form: str) -> Callable[..., Any]:
             )
             return programs.token_log_probs(params, batch, config=config)[0]
 
-        return in_parts(part, *both)
+        return in_parts(part, rows, *both)
 
     return whole
 
 
-def in_parts(part: Callable[..., Any], *arrays: jax.Array) -> Any:
-    """`part` of `ROWS` rows at a time, the last of them filled up with zeros."""
+def in_parts(part: Callable[..., Any], size: int, *arrays: jax.Array) -> Any:
+    """`part` of `size` rows at a time, the last of them filled up with zeros."""
     rows = arrays[0].shape[0]
-    parts = (rows + ROWS - 1) // ROWS
+    parts = (rows + size - 1) // size
 
     def cut(x: jax.Array) -> jax.Array:
-        missing = [(0, parts * ROWS - rows), *[(0, 0)] * (x.ndim - 1)]
-        return jnp.pad(x, missing).reshape(parts, ROWS, *x.shape[1:])
+        missing = [(0, parts * size - rows), *[(0, 0)] * (x.ndim - 1)]
+        return jnp.pad(x, missing).reshape(parts, size, *x.shape[1:])
 
     found = lax.map(lambda xs: part(*xs), tuple(map(cut, arrays)))
     return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:rows], found)

@@ -25,6 +25,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from seq2seq_jax.errors import InputError
 from seq2seq_jax.serving import requests
 from seq2seq_jax.serving.batcher import Batcher, Full
 from seq2seq_jax.serving.limits import Limits, Refused
@@ -256,7 +257,10 @@ class App:
                 {"Retry-After": str(full.seconds)},
             ) from None
         self.metrics.accept(request.url.path, len(values), sum(lengths))
-        return await asyncio.wrap_future(promise)
+        try:
+            return await asyncio.wrap_future(promise)
+        except InputError as error:  # options that do not go with the server's own
+            raise Refused(422, str(error)) from None
 
     async def health(self, request: Request) -> Response:
         """`ready` with 200, or `draining` with 503."""
