@@ -72,15 +72,20 @@ def ask(connection, path, body, **headers):
 
 
 def in_threads(count, act):
-    """`[act(0), act(1), ...]`, all at once."""
-    results = [None] * count
+    """`[act(0), act(1), ...]`, all at once; the first failure, if there was one."""
+    results, failures = [None] * count, []
 
     def run(number):
-        results[number] = act(number)
+        try:
+            results[number] = act(number)
+        except BaseException as error:
+            failures.append(error)
 
     threads = [threading.Thread(target=run, args=(n,)) for n in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    if failures:
+        raise failures[0]
     return results

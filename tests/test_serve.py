@@ -1,6 +1,8 @@
 """`seq2seq-jax serve` as a process on loopback: its answers, its load and its end."""
 
+import itertools
 import json
+import threading
 import time
 
 import malformed
@@ -9,6 +11,7 @@ from command_line import LINES, refusal, succeed
 from servers import Server, ask, in_threads, serving
 
 CLIENTS, SECONDS = 64, 2.0
+PATIENCE = 120  # seconds that a stop may take with all the load before it
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +65,7 @@ def test_many_clients_at_once_get_the_answers_of_one(server, capitals):
             answered += 1
         return answered
 
-    answered = in_threads(CLIENTS, client)
-    assert None not in answered  # else a client has failed
+    in_threads(CLIENTS, client)
     # They shared batches: with one text each there would be as many as answers.
     _, sizes = metrics(server)
     assert sizes["sum"] > 2 * sizes["count"]
@@ -105,10 +107,12 @@ def metrics(server):
 
 def test_a_stop_under_load_loses_no_accepted_request(trained):
     server = Server("--workdir", trained, "--batch", 8)
-    answers, stopped = {}, []
+    answers, stopping, codes = {}, threading.Event(), []
+    end = time.monotonic() + PATIENCE
 
     def client(number):
-        for turn in range(10_000):
+        for turn in itertools.count():
+            assert time.monotonic() < end
             name = f"{number}-{turn}"
             connection = server.connect()
             try:
@@ -117,16 +121,20 @@ def test_a_stop_under_load_loses_no_accepted_request(trained):
                     connection, "/translate", {"texts": LINES}, **headers
                 )
             except OSError:  # it listens no more
-                if stopped:
+                if stopping.is_set():
                     return
                 raise
             answers[name] = status
             connection.close()
             if number == 0 and turn == 5:
-                stopped.append(server.stop())
+                stopping.set()
+                codes.append(server.stop())
 
-    in_threads(16, client)
-    assert stopped == [0]
+    try:
+        in_threads(16, client)
+    finally:
+        server.process.kill()
+    assert codes == [0]
     logged = [line.split() for line in server.log if " /translate " in line]
     accepted = {words[1] for words in logged if words[4] == "200"}
     assert len(accepted) > 16

@@ -91,8 +91,7 @@ def main(args: Sequence[str], prog: str) -> None:
     warm_up(desk, predictor, options)
     if not is_loopback(sock.getsockname()[0]):
         decoding.warn(f"{server.url(sock)} can be reached by others: no passwords")
-    tell(f"serving {options.workdir} on {server.url(sock)}, ended by Ctrl-C")
-    server.run(desk, sock, tell)
+    server.run(desk, sock, tell, str(options.workdir))
 
 
 def check(options: Options) -> None:

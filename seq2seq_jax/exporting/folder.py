@@ -14,14 +14,13 @@ import numpy as np
 
 from seq2seq_jax import __version__
 from seq2seq_jax.durable import sync_tree
-from seq2seq_jax.exporting import programs, readme, runner, weights
+from seq2seq_jax.exporting import programs, reader, readme, runner, weights
 from seq2seq_jax.inference.options import Search
 from seq2seq_jax.inference.predictor import Predictor
 from seq2seq_jax.training.averaging import check_output
 
-FORMAT = 1
 MANIFEST = "manifest.json"
-RUNNER = "translate.py"
+CODE = {"runner.py": "translate.py", "reader.py": "reader.py"}
 # Options of a search that a folder has baked in.
 BAKED = (
     "beam_size",
@@ -92,13 +91,15 @@ def fill(
         wholes["translate"] = (programs.translation(predictor, search, form, rows), 1)
     for name, (whole, sides) in wholes.items():
         data = programs.exported(whole, stored, sides, platforms, predictor.max_length)
+        reader.program_of(name, data)  # it must be one that will be run
         (made / f"{name}.bin").write_bytes(data)
     predictor.source_tokenizer.save(made / "tokenizers", "source")
     predictor.target_tokenizer.save(made / "tokenizers", "target")
-    code = resources.files("seq2seq_jax.exporting").joinpath("runner.py")
-    (made / RUNNER).write_bytes(code.read_bytes())
+    for name, there in CODE.items():
+        code = resources.files("seq2seq_jax.exporting").joinpath(name)
+        (made / there).write_bytes(code.read_bytes())
     facts = {
-        "format": FORMAT,
+        "format": runner.FORMAT,
         "seq2seq_jax": __version__,
         "jax": jax.__version__,
         "platforms": list(platforms),

@@ -17,7 +17,7 @@ pip install {needs}
 {files}
 | `weights.npz` | the weights: matrices in {weights}, vectors in float32 |
 | `tokenizers/` | text to ids and back |
-| `translate.py` | runs all of this |
+| `translate.py`, `reader.py` | run all of this |
 | `manifest.json` | what is baked in; SHA-256 of each file, checked at each start |
 
 Platforms: {platforms}. Rows and lengths of a batch are free; jax compiles for each
@@ -59,7 +59,7 @@ def text(facts: Mapping[str, Any], kinds: Iterable[str]) -> str:
     return TEXT.format(
         seq2seq_jax=facts["seq2seq_jax"],
         jax=facts["jax"],
-        needs=" ".join(["jax", "numpy", "flatbuffers", *extra]),
+        needs=" ".join(["jax", "numpy", *extra]),
         usage=(TRANSLATE.format(alignments=alignments) if translates else "") + SCORE,
         python=PYTHON if translates else "",
         files="\n".join(f"| `{n}.bin` | {what[n]} |" for n in facts["programs"]),

@@ -11,24 +11,45 @@ or, from Python with this folder on the path:
     for found in model.translate(["a line", "another"]):
         print(found[0]["text"], found[0]["score"])
 
-It needs jax, numpy and flatbuffers, with which jax reads its programs, and
-sentencepiece where a tokeniser is one; nothing else of where the model was trained.
+It needs jax and numpy, and sentencepiece where a tokeniser is one; nothing else of
+where the model was trained. Of the folder it runs reader.py, which reads the programs,
+and these: StableHLO that calls nothing outside itself.
 """
 
 import argparse
 import hashlib
+import io
 import json
 import sys
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import module_from_spec
 from itertools import islice
 from pathlib import Path
 
 import jax
 import numpy as np
+from jax import export
 
 PAD, BOS, EOS, UNK = 0, 1, 2, 3
 SPECIAL = 4  # ids below it stand for no unit
 WINDOW = 4096  # lines read at once, sorted by length
+FORMAT = 1
+# What a manifest has, beside its format and files.
+KINDS = {"jax": str, "platforms": list, "programs": list, "rows": int}
+KINDS |= {"max_length": int, "alignments": bool}
 EDGES = (8, 16, 32, 64, 128, 256, 512, 1024)  # padded lengths: each is compiled once
+
+
+def beside(name):
+    """The module of that name in this file's folder, wherever that is."""
+    path = str(Path(__file__).with_name(f"{name}.py"))
+    loader = SourceFileLoader(f"{__name__}_{name}", path)
+    module = module_from_spec(ModuleSpec(loader.name, loader, origin=path))
+    loader.exec_module(module)
+    return module
+
+
+reader = beside("reader")
 
 
 class Failure(Exception):
@@ -36,25 +57,22 @@ class Failure(Exception):
 
 
 class Tokenizer:
-    """Text to ids and back, of one of four kinds."""
+    """Text to ids and back, of one of four kinds; `read(name)` gives a file's bytes."""
 
-    def __init__(self, folder, side):
-        header = json.loads((folder / f"{side}.json").read_text(encoding="utf-8"))
+    def __init__(self, read, side):
+        header = json.loads(read(f"tokenizers/{side}.json"))
         self.kind, self.lowercase = header["kind"], header["lowercase"]
         self.units, self.ids, self.pieces = [], {}, None
         if self.kind == "sentencepiece":
             try:
                 import sentencepiece
             except ImportError:
-                raise Failure(
-                    "the tokeniser needs a package: pip install sentencepiece"
-                ) from None
+                raise Failure("it needs sentencepiece: pip install it") from None
             self.pieces = sentencepiece.SentencePieceProcessor(
-                model_proto=(folder / f"{side}.model").read_bytes()
+                model_proto=read(f"tokenizers/{side}.model")
             )
         elif self.kind in ("char", "word"):
-            text = (folder / f"{side}.vocab").read_text(encoding="utf-8")
-            self.units = json.loads(text)
+            self.units = json.loads(read(f"tokenizers/{side}.vocab"))
             self.ids = {unit: n for n, unit in enumerate(self.units, SPECIAL)}
         elif self.kind != "byte":
             raise Failure(f"unknown kind of tokeniser {self.kind!r}")
@@ -87,60 +105,57 @@ class Model:
 
     def __init__(self, folder):
         self.folder = Path(folder)
-        self.facts = self.read_manifest()
-        tokenizers = self.folder / "tokenizers"
-        self.source = Tokenizer(tokenizers, "source")
-        self.target = Tokenizer(tokenizers, "target")
+        self.facts, self.files = self.read_manifest()
+        for name in self.files:
+            self.read(name)
+        self.source = Tokenizer(self.read, "source")
+        self.target = Tokenizer(self.read, "target")
         self.rows, self.longest = self.facts["rows"], self.facts["max_length"]
         # On the device once, not at each call.
-        with np.load(self.folder / "weights.npz", allow_pickle=False) as stored:
+        data = io.BytesIO(self.read("weights.npz"))
+        with np.load(data, allow_pickle=False) as stored:
             self.weights = jax.device_put({name: stored[name] for name in stored})
         self.calls = {}
 
     def read_manifest(self):
-        """What the folder says of itself, once every file is what it should be."""
+        """What the folder says of itself, and its files' checksums, once both agree."""
         try:
             text = (self.folder / "manifest.json").read_text(encoding="utf-8")
             facts = json.loads(text)
-            files, digest = facts["files"], facts.pop("digest")
+            digest = facts.pop("digest")
             if hashlib.sha256(canonical(facts)).hexdigest() != digest:
                 raise ValueError("it does not agree with its own checksum")
+            files = facts.pop("files")
+            check_facts(facts, files)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise Failure(
-                f"{self.folder} is no exported model: manifest.json: {error}"
-            ) from None
-        if facts["format"] != 1:
-            raise Failure(f"manifest.json has format {facts['format']}, expected 1")
-        for name, checksum in files.items():
-            try:
-                data = (self.folder / name).read_bytes()
-            except OSError as error:
-                raise Failure(f"{name} cannot be read: {error.strerror}") from None
-            if hashlib.sha256(data).hexdigest() != checksum:
-                raise Failure(f"{name} is damaged: export the model again")
-        return facts
+            where = f"{self.folder} is no exported model"
+            raise Failure(f"{where}: manifest.json: {error}") from None
+        return facts, files
+
+    def read(self, name):
+        """The bytes of one of its files, if they are those that were exported."""
+        try:
+            data = (self.folder / name).read_bytes()
+        except OSError as error:
+            raise Failure(f"{name} cannot be read: {error.strerror}") from None
+        if hashlib.sha256(data).hexdigest() != self.files.get(name):
+            raise Failure(f"{name} is damaged: export the model again")
+        return data
 
     def call(self, name, *arrays):
         """Run one of the programs; it is compiled for each shape once."""
         if name not in self.calls:
             if name not in self.facts["programs"]:
                 raise Failure(f"{self.folder} has no program to {name}")
-            here = jax.export.default_export_platform()
+            here = export.default_export_platform()
             if here not in self.facts["platforms"]:
-                raise Failure(
-                    f"jax runs on {here}, but the model was exported for "
-                    f"{', '.join(self.facts['platforms'])}"
-                )
-            data = bytearray((self.folder / f"{name}.bin").read_bytes())
+                those = ", ".join(self.facts["platforms"])
+                raise Failure(f"jax runs on {here}, the model was exported for {those}")
             try:
-                self.calls[name] = jax.jit(jax.export.deserialize(data).call)
-            except ImportError as error:
-                raise Failure(f"{error}: pip install flatbuffers") from None
-            except Exception as error:
-                raise Failure(
-                    f"jax {jax.__version__} cannot read {name}.bin, which jax "
-                    f"{self.facts['jax']} wrote: {error}"
-                ) from None
+                program = reader.program_of(name, self.read(f"{name}.bin"))
+            except ValueError as error:
+                raise Failure(f"{error}; jax {self.facts['jax']} wrote it") from None
+            self.calls[name] = jax.jit(program.call)
         return self.calls[name](self.weights, *arrays)
 
     def translate(self, texts):
@@ -231,6 +246,24 @@ def load(folder):
     return Model(folder)
 
 
+def check_facts(facts, files):
+    """Refuse a manifest that does not say what is needed: a `ValueError` tells why."""
+    if facts["format"] != FORMAT:
+        raise ValueError(f"its format is {facts['format']}, expected {FORMAT}")
+    needed = {"weights.npz", "tokenizers/source.json", "tokenizers/target.json"}
+    needed |= {f"{name}.bin" for name in facts["programs"]}
+    if missing := needed - set(files):
+        raise ValueError(f"it names no {min(missing)}")
+    for name in files:
+        if name.startswith("/") or ".." in name.split("/") or "\\" in name:
+            raise ValueError(f"{name!r} is no file of the folder")
+    for name, kind in KINDS.items():
+        if not isinstance(facts[name], kind):
+            raise ValueError(f"{name} is {facts[name]!r}, expected {kind}")
+    if min(facts["rows"], facts["max_length"]) < 1:
+        raise ValueError("rows and max_length are 1 or more")
+
+
 def canonical(facts):
     """The bytes whose checksum a manifest has."""
     return json.dumps(facts, sort_keys=True, ensure_ascii=True).encode()
@@ -270,7 +303,9 @@ def main():
     parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--scores", action="store_true", help="add each score")
     parser.add_argument("--alignments", action="store_true", help="add i-j")
-    parser.add_argument("--score", nargs=2, metavar=("SOURCES", "TARGETS"))
+    parser.add_argument(
+        "--score", nargs="+", metavar="FILE", help="sources (if it reads any), targets"
+    )
     options = parser.parse_args()
     try:
         run(load(Path(__file__).resolve().parent), options)
@@ -280,11 +315,18 @@ def main():
 
 def run(model, options):
     """Print what the options ask for."""
+    reads = "translate" in model.facts["programs"]
     if options.score:
-        with open(options.score[0], "rb") as source, open(options.score[1], "rb") as to:
-            for each in model.score(lines_of(source), lines_of(to)):
+        if len(options.score) != (2 if reads else 1):
+            expected = "SOURCES TARGETS" if reads else "TARGETS: it reads no sources"
+            raise Failure(f"expected --score {expected}")
+        source, target = options.score[0], options.score[-1]
+        with open(source, "rb") as one, open(target, "rb") as other:
+            for each in model.score(lines_of(one), lines_of(other)):
                 print(f"{each.sum():.6f}")
         return
+    if not reads:
+        raise Failure("a language model does not translate: give --score")
     if options.alignments and not model.facts["alignments"]:
         raise Failure("the model was exported without alignments")
     n_best = model.facts["search"]["n_best"]

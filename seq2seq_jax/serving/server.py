@@ -18,6 +18,7 @@ from seq2seq_jax.serving.app import App
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 KEEP_ALIVE = 30  # seconds that a connection may say nothing between requests
+BACKLOG = 2048  # connections that wait to be taken
 
 
 def bound(host: str, port: int) -> socket.socket:
@@ -51,8 +52,11 @@ def url(sock: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def run(app: App, sock: socket.socket, tell: Callable[[str], None]) -> None:
-    """Serve until a signal comes, then end in order; call it in the main thread."""
+def run(app: App, sock: socket.socket, tell: Callable[[str], None], name: str) -> None:
+    """Serve until a signal comes, then end in order; call it in the main thread.
+
+    It tells that it serves what has that name once connections are taken.
+    """
     server = uvicorn.Server(
         uvicorn.Config(
             app,
@@ -65,6 +69,7 @@ def run(app: App, sock: socket.socket, tell: Callable[[str], None]) -> None:
             server_header=False,
             proxy_headers=False,
             timeout_keep_alive=KEEP_ALIVE,
+            backlog=BACKLOG,
         )
     )
     came = threading.Event()
@@ -78,6 +83,8 @@ def run(app: App, sock: socket.socket, tell: Callable[[str], None]) -> None:
     listening = threading.Thread(
         target=server.run, kwargs={"sockets": [sock]}, name="http", daemon=True
     )
+    sock.listen(BACKLOG)
+    tell(f"serving {name} on {url(sock)}, ended by Ctrl-C")
     try:
         listening.start()
         while not came.wait(1.0) and listening.is_alive():
