@@ -70,7 +70,7 @@ def main() -> None:
 def export(options: Options, form: str, folder: Path) -> None:
     """Export with weights of that form."""
     flags = ["--workdir", options.workdir, "-o", folder, "--weights", form]
-    flags += ["--beam-size", options.beam_size, "--no-alignments"]
+    flags += ["--beam-size", options.beam_size]
     command = [sys.executable, "-m", "seq2seq_jax.cli", "export", *map(str, flags)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 

@@ -138,7 +138,8 @@ def test_other_paths_methods_and_kinds_are_refused():
     app, _, _ = make()
     assert answer(app, "/../etc/passwd", b"")[0] == 404
     assert answer(app, "/translate", b"", method="GET")[0] == 405
-    assert answer(app, "/translate", {"texts": ["a"]}, kind="text/plain")[0] == 415
+    for kind in ("text/plain", ""):  # a page in a browser may send these unasked
+        assert answer(app, "/translate", {"texts": ["a"]}, kind=kind)[0] == 415
 
 
 def test_what_is_too_much_for_the_queue_is_told_to_come_back():
@@ -160,6 +161,27 @@ def test_what_is_too_much_for_the_queue_is_told_to_come_back():
     assert status == 429 and int(headers["retry-after"]) >= 1
     assert "2 texts are waiting" in json.loads(said)["error"]
     assert [status for status, _, _ in others] == [200, 200, 200]
+
+
+def test_requests_whose_bodies_do_not_end_are_not_without_number():
+    app, _, _ = make(queue=3)
+
+    async def many():
+        slow = [
+            asyncio.create_task(ask(app, "/translate", {"texts": ["a"]}, ends=False))
+            for _ in range(6)
+        ]
+        while app.accepted < 6:
+            await asyncio.sleep(0.001)
+        refused = await ask(app, "/translate", {"texts": ["b"]})
+        for one in slow:
+            one.cancel()
+        await asyncio.gather(*slow, return_exceptions=True)
+        return refused
+
+    status, _, said = asyncio.run(many())
+    assert status == 429 and "requests are under way" in json.loads(said)["error"]
+    assert app.accepted == 0
 
 
 def test_a_request_that_takes_too_long_is_given_up():

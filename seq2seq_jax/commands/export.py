@@ -14,7 +14,7 @@ from seq2seq_jax.errors import InputError
 
 DESCRIPTION = """Export a model: one folder of programs, weights and tokenisers.
 
-A script in it runs them where there are jax, numpy and flatbuffers (sentencepiece too,
+A script in it runs them where there are jax and numpy (sentencepiece too,
 
 where it is used), on CPUs, GPUs and TPUs. What is searched for is baked in."""
 

@@ -159,6 +159,12 @@ class App:
                     "the server is stopping and takes no more requests",
                     {"Retry-After": "5", "Connection": "close"},
                 )
+            if self.accepted > 2 * self.limits.queue:
+                raise Refused(
+                    429,
+                    f"{self.accepted:,} requests are under way, too many: try again",
+                    {"Retry-After": "1", "Connection": "close"},
+                )
             seconds = self.limits.seconds
             try:
                 async with asyncio.timeout(seconds):
@@ -193,7 +199,7 @@ class App:
 
     async def body(self, request: Request) -> bytes:
         """The body, if it says that it is JSON and is not too long."""
-        kind = request.headers.get("content-type", "application/json")
+        kind = request.headers.get("content-type", "")
         longest, size, parts = self.limits.body, 0, []
         try:
             async with asyncio.timeout(self.limits.upload):
