@@ -26,8 +26,9 @@ import sacrebleu
 import tyro
 
 from seq2seq_jax.commands import recipes
-from seq2seq_jax.config import Config, differences
+from seq2seq_jax.config import Config
 from seq2seq_jax.inference.predictor import Predictor
+from seq2seq_jax.training.workdirs import differences
 
 ROOT = Path(__file__).resolve().parent.parent
 NUMBERS, PAGE = ROOT / "docs" / "papers.json", ROOT / "docs" / "papers.md"

@@ -250,6 +250,16 @@ class TrainingConfig:
     """loss a target token above which an update counts as not finite; None: no limit"""
     seed: int = 1
     """decides everything random: initial values, order, dropout"""
+    init_from: str | None = None
+    """workdir whose weights the training starts from; tokens keep their rows"""
+    init_checkpoint: str = "best"
+    """init_from: best, latest, or the number of a step"""
+    init_partial: bool = False
+    """init_from: what does not fit starts from the seed; False: it is refused"""
+    freeze: tuple[str, ...] = ()
+    """parameters that stay as they are, by patterns: encoder, source.table, *.bias"""
+    ema: float = 0.0
+    """decay of a moving average of the parameters, which is what is used; 0: none"""
     log_every: int = 50
     """updates between lines of metrics"""
     eval_every: int = 500
@@ -334,17 +344,3 @@ def load(path: Path) -> Config:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from None
     return from_json(text, str(path))
-
-
-def differences(old: Config, new: Config) -> list[str]:
-    """`"model.cell: 'lstm' -> 'gru'"` for every field that differs.
-
-    >>> differences(Config(), Config(model=ModelConfig(cell="gru")))
-    ["model.cell: 'lstm' -> 'gru'"]
-    """
-    before = dict(flatten(old))
-    return [
-        f"{name}: {before[name]!r} -> {value!r}"
-        for name, value in flatten(new)
-        if value != before[name]
-    ]

@@ -17,7 +17,7 @@ def from_dict(cls: type[T], values: Any, where: str) -> T:
     if not isinstance(values, dict):
         raise InputError(f"{where} holds {type(values).__name__}, expected an object")
     hints = get_type_hints(cls)
-    made = {}
+    made: dict[str, Any] = {}
     for name, value in values.items():
         if name not in hints:
             raise InputError(f"{where} has no field {name!r}{nearest(name, hints)}")
@@ -25,7 +25,7 @@ def from_dict(cls: type[T], values: Any, where: str) -> T:
         if dataclasses.is_dataclass(kind):
             made[name] = from_dict(kind, value, f"{where}.{name}")  # type: ignore[arg-type]
         elif fits(value, kind):
-            made[name] = value
+            made[name] = tuple(value) if get_origin(kind) is tuple else value
         else:
             raise InputError(f"{where}.{name} is {value!r}, expected {kind}")
     return cls(**made)
@@ -34,9 +34,14 @@ def from_dict(cls: type[T], values: Any, where: str) -> T:
 def fits(value: Any, kind: Any) -> bool:
     """Whether a JSON value is of a field's type (an int passes for a float).
 
+    A tuple of any length stands there as a list.
+
     >>> fits({"loss": 1}, dict[str, float]), fits({"loss": "1"}, dict[str, float])
     (True, False)
     """
+    if get_origin(kind) is tuple:
+        inner = get_args(kind)[0]
+        return isinstance(value, list) and all(fits(x, inner) for x in value)
     if get_origin(kind) is dict:
         inner = get_args(kind)[1]
         return isinstance(value, dict) and all(fits(x, inner) for x in value.values())

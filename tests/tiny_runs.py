@@ -72,7 +72,8 @@ def arrays(workdir, step):
     path = workdir / "checkpoints" / str(step)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # loading to no given place is fine here
-        loaded = ocp.load_checkpointables(path, {"params": None, "training": None})
+        items = ["params", "training"] + ["average"] * (path / "average").is_dir()
+        loaded = ocp.load_checkpointables(path, dict.fromkeys(items))
     notes = dict(ocp.checkpointables_metadata(path).custom_metadata)
     notes["bookkeeping"]["window"].pop("seconds", None)
     notes.pop("digest")  # of the seconds too

@@ -30,6 +30,8 @@ class Options:
     """take so many of the best ones, by training.metric"""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """folder to make: a workdir with the mean alone; must not be there yet"""
+    raw: flags.Switch = False
+    """of a training with training.ema: of the parameters, not of their averages"""
 
 
 def main(args: Sequence[str], prog: str) -> None:
@@ -43,11 +45,15 @@ def main(args: Sequence[str], prog: str) -> None:
         raise InputError(
             f"--last is {options.last} and --best is {options.best}, expected one"
         )
-    decoding.run_config(options.workdir)
+    decoding.check_raw(options.workdir, options.raw)
     from seq2seq_jax.training.averaging import average  # Orbax is slow to load
 
     steps = average(
-        options.workdir, options.output, last=options.last, best=options.best
+        options.workdir,
+        options.output,
+        last=options.last,
+        best=options.best,
+        raw=options.raw,
     )
     said = ", ".join(map(str, steps))
     many = "s" * (len(steps) > 1)

@@ -36,6 +36,8 @@ class Model:
     dtype: Literal["float32", "bfloat16"] | None = None
     """of products; bfloat16: faster for many lines, a little less exact; None: the
     training's"""
+    raw: flags.Switch = False
+    """of a training with training.ema: the parameters, not their moving average"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,12 +79,18 @@ def load(options: Model) -> "Predictor":
         checkpoint = int(checkpoint)
     else:
         choose(("best", "latest"), options.checkpoint, "--checkpoint (or a step)")
-    run_config(options.workdir)
+    check_raw(options.workdir, options.raw)
     from seq2seq_jax.compilation import keep_compiled
     from seq2seq_jax.inference.predictor import Predictor
 
     keep_compiled()
-    return Predictor.load(options.workdir, checkpoint, dtype=options.dtype, warn=warn)
+    return Predictor.load(
+        options.workdir,
+        checkpoint,
+        dtype=options.dtype,
+        raw=options.raw,
+        warn=warn,
+    )
 
 
 def run_config(workdir: Path) -> Config:
@@ -102,6 +110,20 @@ def run_config(workdir: Path) -> Config:
             "training run"
         )
     return configs.load(workdir / "config.json")
+
+
+def check_raw(workdir: Path, raw: bool) -> None:
+    """Refuse a folder that is no workdir, and --raw where nothing was averaged.
+
+    Raises:
+        InputError: with the way out.
+    """
+    if raw and not run_config(workdir).training.ema:
+        raise InputError(
+            f"--raw is given, but training.ema of {workdir} is 0: its parameters have "
+            f"no moving average, and are used as they are; leave it out"
+        )
+    run_config(workdir)
 
 
 def check_attention(workdir: Path, wish: str) -> None:

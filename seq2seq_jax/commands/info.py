@@ -77,8 +77,9 @@ def scores(checkpoint: dict[str, Any]) -> str:
 
 
 def describe(session: dict[str, Any]) -> Iterator[str]:
-    """One start of the training, in three lines; the file may hold anything."""
+    """One start of the training, in three lines or four; the file may hold anything."""
     versions, devices = session.get("versions"), session.get("devices")
+    init = session.get("init")
     if not isinstance(versions, dict) or not isinstance(devices, dict):
         yield f"  unreadable: {js.dumps(session)[:80]}"
         return
@@ -92,3 +93,8 @@ def describe(session: dict[str, Any]) -> Iterator[str]:
         f"{'es' * (devices.get('processes') != 1)}, {session.get('os')}"
     )
     yield f"    {', '.join(f'{name} {version}' for name, version in versions.items())}"
+    if isinstance(init, dict):
+        yield (
+            f"    begun with weights {init.get('weights')} of {init.get('workdir')}, "
+            f"checkpoint {init.get('step')}"
+        )

@@ -1,9 +1,10 @@
 """`parameters`: how many numbers a recipe's model learns, and where they stand."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from seq2seq_jax import flags
 from seq2seq_jax.commands import recipes
 from seq2seq_jax.config import Config
 from seq2seq_jax.limits import validate
@@ -17,6 +18,9 @@ The vocabularies are taken to be as large as data.vocab_size allows."""
 class Options(Config):
     """Count the parameters of a recipe's model."""
 
+    paths: flags.Switch = False
+    """list each array: its path, as training.freeze takes it, and its shape"""
+
 
 def main(args: Sequence[str], prog: str) -> None:
     """Count as the arguments say: `CONFIG [--section.field value ...]`.
@@ -27,7 +31,11 @@ def main(args: Sequence[str], prog: str) -> None:
     options, _ = recipes.parse(
         Options, args, prog, DESCRIPTION, "configs/NAME.py[:VARIANT]"
     )
-    counts = count(Config(options.data, options.model, options.training))
+    config = Config(options.data, options.model, options.training)
+    counts = count(config)
+    if options.paths:
+        print("\n".join(listed(config)))
+        return
     for part, number in counts.items():
         print(f"{part:<16}{number:>15,}")
     print(f"{'all':<16}{sum(counts.values()):>15,}")
@@ -68,6 +76,20 @@ def count(config: Config) -> dict[str, int]:
         name: sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(part))
         for name, part in parts.items()
     }
+
+
+def listed(config: Config) -> Iterator[str]:
+    """A line for each array: its path, its shape, and whether it is frozen.
+
+    Raises:
+        InputError: a pattern of `training.freeze` names none of them.
+    """
+    from seq2seq_jax.training import freezing
+
+    freezing.check(config)
+    for path, kind in sorted(freezing.paths_of(config).items()):
+        frozen = freezing.is_frozen(config.training.freeze, path)
+        yield f"{path:<40} {kind}{'  frozen' if frozen else ''}"
 
 
 TAKEN = ("layers", "attention")

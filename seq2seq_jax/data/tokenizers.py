@@ -193,6 +193,17 @@ class Tokenizer:
         """
         return TOKENIZERS[self.kind].decode(self.model, list(_content(ids)))
 
+    @property
+    def tokens(self) -> list[str]:
+        """What stands for each id after the special ones; no two are alike.
+
+        >>> train("char", ["banana "]).tokens
+        ['a', 'n', ' ', 'b']
+        """
+        if isinstance(self.model, Vocabulary):
+            return list(self.model.units)
+        return self.pieces(range(len(SPECIAL), self.size))
+
     def pieces(self, ids: Iterable[int]) -> list[str]:
         """One printable string for each id, for plots and alignments."""
         piece = TOKENIZERS[self.kind].piece

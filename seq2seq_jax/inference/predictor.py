@@ -14,12 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from seq2seq_jax.config import ModelConfig
-from seq2seq_jax.data import tokenizers
 from seq2seq_jax.data.tokenizers import Tokenizer
 from seq2seq_jax.errors import InputError, choose
 from seq2seq_jax.inference import batching, options, programs, results, unknown
+from seq2seq_jax.inference import workdir as trained
 from seq2seq_jax.inference.batching import Group
-from seq2seq_jax.inference.lengths import length_ratio
 from seq2seq_jax.inference.options import Search
 from seq2seq_jax.inference.results import Hypothesis, Score
 from seq2seq_jax.nn import checks, model
@@ -100,6 +99,7 @@ class Predictor:
         checkpoint: str | int = "best",
         *,
         dtype: str | None = None,
+        raw: bool = False,
         warn: Callable[[str], None] = warn_user,
     ) -> "Predictor":
         """Read what a training left in its workdir, wherever that was moved to.
@@ -108,38 +108,22 @@ class Predictor:
             workdir: the folder.
             checkpoint: `best`, `latest`, or a step.
             dtype: of products, float32 or bfloat16; None: as in training.
+            raw: the parameters as trained, where `training.ema` has averaged them; the
+                average is used else.
             warn: told of damaged checkpoints too.
 
         Raises:
             InputError: it is no workdir, its config cannot be, or it has no such
                 checkpoint.
         """
-        # Orbax is slow to load.
-        from seq2seq_jax.training import origin
-        from seq2seq_jax.training.checkpoints import Checkpoints
-
-        workdir = Path(workdir)
-        check_workdir(workdir)
-        config = checks.load(workdir / "config.json")
-        source, target = (
-            tokenizers.load(workdir / "tokenizers", side)
-            for side in ("source", "target")
-        )
-        like = jax.eval_shape(
-            lambda: model.init_params(
-                jax.random.key(0), config.model, source.size, target.size
-            )
-        )
-        here = origin.found_in(workdir, config)
-        checkpoints = Checkpoints(workdir / "checkpoints", log=warn, origin=here)
-        params, saved = checkpoints.load_model(checkpoint, like)
+        found = trained.load(workdir, checkpoint, raw=raw, warn=warn)
         return cls(
-            params,
-            config.model,
-            source,
-            target,
-            max_length=config.data.max_length,
-            length_ratio=length_ratio(saved, workdir / "lengths.json"),
+            found.params,
+            found.config.model,
+            found.source,
+            found.target,
+            max_length=found.config.data.max_length,
+            length_ratio=found.length_ratio,
             dtype=dtype,
             warn=warn,
         )
@@ -312,15 +296,6 @@ class Predictor:
             return pieces
         shown = self.source_tokenizer.show(item.text)[: len(pieces) - 1]
         return [*shown, pieces[-1]]
-
-
-def check_workdir(folder: Path) -> None:
-    """Refuse a folder that no training has made."""
-    if not (folder / "config.json").is_file():
-        raise InputError(
-            f"{folder} has no config.json, expected the folder of a training run: "
-            f"give what train.py had as --workdir"
-        )
 
 
 def is_text(item: Item) -> bool:

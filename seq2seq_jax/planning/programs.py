@@ -39,7 +39,8 @@ class Sizes(NamedTuple):
 
     Attributes:
         parameters: how many numbers the model learns.
-        parameter_bytes, optimizer_bytes: on each device.
+        parameter_bytes, optimizer_bytes: on each device; a moving average of the
+            parameters is with the optimiser's.
     """
 
     parameters: int
@@ -94,7 +95,8 @@ def state_of(config: Config) -> TrainState:
 def sizes(state: TrainState) -> Sizes:
     """Count a state."""
     numbers = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(state.params))
-    return Sizes(numbers, size_of(state.params), size_of(state.opt_state))
+    beside = (state.opt_state, state.average)
+    return Sizes(numbers, size_of(state.params), size_of(beside))
 
 
 def size_of(tree: Any) -> int:

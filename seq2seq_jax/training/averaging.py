@@ -26,7 +26,12 @@ FOLDERS = ("tokenizers",)
 
 
 def average(
-    workdir: Path, output: Path, *, last: int | None = None, best: int | None = None
+    workdir: Path,
+    output: Path,
+    *,
+    last: int | None = None,
+    best: int | None = None,
+    raw: bool = False,
 ) -> list[int]:
     """Make the workdir `output`, whose checkpoint is a mean of those in `workdir`.
 
@@ -37,6 +42,8 @@ def average(
         output: must not be there yet.
         last: take so many of the newest checkpoints.
         best: take so many of the best; without either: all that are there.
+        raw: of the parameters, where `training.ema` has averaged them; else it is the
+            mean of what inference uses.
 
     Returns:
         The steps of the checkpoints that were taken, oldest first.
@@ -51,7 +58,7 @@ def average(
     here = origin.found_in(workdir, configs.load(workdir / "config.json"))
     checkpoints = Checkpoints(workdir / "checkpoints", origin=here)
     steps = chosen(checkpoints, last, best)
-    params, saved = mean(checkpoints, steps)
+    params, saved = mean(checkpoints, steps, raw)
     unfinished = output.with_name(f".{output.name}.unfinished-{os.getpid()}")
     try:
         unfinished.mkdir()
@@ -105,18 +112,20 @@ def chosen(checkpoints: Checkpoints, last: int | None, best: int | None) -> list
 
 
 def mean(
-    checkpoints: Checkpoints, steps: list[int]
+    checkpoints: Checkpoints, steps: list[int], raw: bool = False
 ) -> tuple[Params, origin.Origin | None]:
-    """The mean of the steps' parameters, and the origin of the last of them.
+    """The mean of the steps' weights, and the origin of the last of them.
 
     It is summed in float64, one step held at a time.
     """
     total = None
     for step in steps:
-        params, saved = checkpoints.load_model(step)
-        wide = jax.tree.map(lambda x: np.asarray(x, np.float64), params)
+        found = checkpoints.load(step, raw=raw)
+        wide = jax.tree.map(lambda x: np.asarray(x, np.float64), found.params)
         total = wide if total is None else jax.tree.map(np.add, total, wide)
     made = jax.tree.map(
-        lambda x, like: jnp.asarray((x / len(steps)).astype(like.dtype)), total, params
+        lambda x, like: jnp.asarray((x / len(steps)).astype(like.dtype)),
+        total,
+        found.params,
     )
-    return made, saved
+    return made, found.origin

@@ -109,8 +109,7 @@ class Checkpoints:
         """
         if int(state.step) != step:
             raise ValueError(f"step is {step}, but the state's is {int(state.step)}")
-        items = {"params": state.params, "training": _without_params(state)}
-        self._write(step, items, bookkeeping, metrics)
+        self._write(step, stored.items_of(state), bookkeeping, metrics)
 
     def save_average(self, step: int, params: Params, steps: list[int]) -> None:
         """Write the mean of some steps' parameters, whole at return; for inference.
@@ -118,7 +117,8 @@ class Checkpoints:
         Raises:
             InputError: it could not be written.
         """
-        self._write(step, {"params": params}, {notes.AVERAGED: steps}, None)
+        items = {stored.PARAMS: params}
+        self._write(step, items, {notes.AVERAGED: steps}, None)
         self.wait()
 
     def _write(
@@ -213,47 +213,50 @@ class Checkpoints:
         Raises:
             InputError: there is none, all are damaged, or it holds another model.
         """
-        items = {"params": like.params, "training": _without_params(like)}
         steps = self._hosts.once(lambda: self.steps()[::-1])
         loaded, bookkeeping, damaged = self._first_whole(
-            steps, items, lambda values: read(values[notes.BOOKKEEPING])
+            steps,
+            stored.items_of(like),
+            lambda values: read(values[notes.BOOKKEEPING]),
         )
-        for step in damaged:
-            _set_aside(self.directory, step)
-        return TrainState(params=loaded["params"], **loaded["training"]), bookkeeping
+        for step in damaged if jax.process_index() == 0 else ():
+            writing.set_aside(self.directory / str(step))
+        return stored.state_of(loaded), bookkeeping
 
     def restore_params(
         self, which: str | int = "best", like: Params | None = None
     ) -> Params:
-        """The parameters of a checkpoint alone; on this process's first device.
+        """The weights that `load` gives."""
+        return self.load(which, like).params
+
+    def load(
+        self,
+        which: str | int = "best",
+        like: Params | None = None,
+        *,
+        raw: bool = False,
+    ) -> stored.Loaded:
+        """The weights of a checkpoint alone; on this process's first device.
+
+        They are the moving average of the parameters where the checkpoint has one.
 
         Args:
             which: `best`, `latest`, or a step. Where the best or latest one is damaged,
                 it is named and the next best or the one before is taken.
             like: arrays or shapes to check against, and to place it like; None takes
                 what is there, tuples as lists.
+            raw: the parameters, whether there is an average or not.
 
         Raises:
             InputError: there is none, the step asked for is missing or damaged, or it
                 holds another model.
         """
-        return self.load_params(which, like)[1]
-
-    def load_params(
-        self, which: str | int = "best", like: Params | None = None
-    ) -> tuple[int, Params]:
-        """As `restore_params`, with the step of the checkpoint that was read."""
+        name = stored.PARAMS if raw else stored.WEIGHTS
         steps = self._hosts.once(lambda: self.candidates(which))
-        loaded, _, damaged = self._first_whole(steps, {"params": like}, dict)
-        return steps[len(damaged)], loaded["params"]
-
-    def load_model(
-        self, which: str | int = "best", like: Params | None = None
-    ) -> tuple[Params, Origin | None]:
-        """As `restore_params`, with its origin; None: an older version wrote it."""
-        likes = {"params": like}
-        loaded, values, _ = self._first_whole(self.candidates(which), likes, dict)
-        return loaded["params"], values.get(notes.ORIGIN)
+        loaded, values, damaged = self._first_whole(steps, {name: like}, dict)
+        averaged = stored.item_of(name, values) == stored.AVERAGE
+        step, origin = steps[len(damaged)], values.get(notes.ORIGIN)
+        return stored.Loaded(step, loaded[name], averaged, origin)
 
     def candidates(self, which: str | int) -> list[int]:
         """Steps to try for `which` (`best`, `latest` or a step), first one first."""
@@ -332,18 +335,3 @@ class Checkpoints:
                 f"checkpoint {pending} could not be written to {self.directory}: "
                 f"{reason(error)}; {kept}: make room, then run the same command again"
             ) from error
-
-
-def _without_params(state: TrainState) -> dict[str, Any]:
-    """What a training needs beside the parameters."""
-    return {"step": state.step, "opt_state": state.opt_state, "key": state.key}
-
-
-def _set_aside(directory: Path, step: int) -> None:
-    """Move a damaged checkpoint out of the way; deleting it is left to its owner."""
-    target = directory / "damaged" / str(step)
-    while target.exists():
-        target = target.with_name(target.name + "_")
-    if jax.process_index() == 0:
-        target.parent.mkdir(exist_ok=True)
-        (directory / str(step)).rename(target)

@@ -9,7 +9,7 @@ from seq2seq_jax.inference.options import check_coverage
 from seq2seq_jax.nn import checks as model_checks
 from seq2seq_jax.nn import model
 from seq2seq_jax.nn.encoder import ENCODERS
-from seq2seq_jax.training import embeddings, optimizer, trouble
+from seq2seq_jax.training import freezing, optimizer, starting, trouble
 from seq2seq_jax.training.step import NORMALIZERS
 from seq2seq_jax.training.unread import READERS
 
@@ -25,7 +25,8 @@ def check(config: Config) -> None:
     optimizer.check(training)
     pipeline.check(config.data)
     model_checks.check(config.model, config.data.shared_vocab)
-    embeddings.check(config)
+    starting.check(config)
+    freezing.check(config)
     check_source(config)
     choose(["loss", *METRICS], training.metric, "training.metric")
     if training.metric != "loss":  # a package that it needs may be missing

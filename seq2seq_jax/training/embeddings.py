@@ -69,7 +69,8 @@ def read(config: Config, data: Prepared, log: Callable[[str], None]) -> Vectors:
 def start_from(params: Params, found: Vectors) -> Params:
     """The parameters with the rows of known tokens replaced by their vectors.
 
-    All rows are trained on, the given ones too (tensorflow/nmt holds those constant).
+    All rows are trained on, the given ones too; tensorflow/nmt holds tables that come
+    from a file constant, as `training.freeze source.table` does.
     """
     for side, (ids, rows) in found.items():
         table = jnp.asarray(params[side]["table"]).at[ids].set(rows)

@@ -59,9 +59,17 @@ def plain(tree: Tree) -> dict[str, Any]:
     for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             leaf = jax.random.key_data(leaf)
-        parts = (jax.tree_util.keystr((part,), simple=True) for part in path)
-        found[".".join(parts)] = leaf
+        found[dotted(path)] = leaf
     return found
+
+
+def dotted(path: tuple) -> str:
+    """The name of a leaf: its path in a tree, by dots.
+
+    >>> jax.tree_util.tree_map_with_path(lambda path, _: dotted(path), {"a": [0]})
+    {'a': ['a.0']}
+    """
+    return ".".join(jax.tree_util.keystr((part,), simple=True) for part in path)
 
 
 def on_host(leaf: Any) -> bool:

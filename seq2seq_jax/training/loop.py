@@ -17,7 +17,6 @@ from seq2seq_jax.data.plan import BatchPlan
 from seq2seq_jax.errors import TrainingFailed
 from seq2seq_jax.training import (
     checks,
-    embeddings,
     horizon,
     optimizer,
     origin,
@@ -25,6 +24,7 @@ from seq2seq_jax.training import (
     programs,
     sessions,
     shared,
+    starting,
     trouble,
     workdirs,
 )
@@ -93,10 +93,10 @@ def train_alone(
     try:
         with workdirs.wording(workdir):
             with stop.at_once() if hosts.count == 1 else contextlib.nullcontext():
-                data, vectors = shared.read_once(
+                data, start = shared.read_once(
                     lambda: read(config, workdir, reporter.log), config, workdir, hosts
                 )
-            run = Run(config, workdir, data, reporter, vectors, stop, hosts)
+            run = Run(config, workdir, data, reporter, start, stop, hosts)
             return finish(run)
     except Interrupted:
         reporter.log("interrupted, nothing is lost: run the same command to resume")
@@ -127,26 +127,26 @@ def finish(run: "Run") -> Report:
     go_on = GO_ON.format(run.unit)
     run.reporter.log(f"already {over}; {go_on}" if was_over else over)
     status = ALREADY * bool(was_over) + over.split(" at ")[0]
-    return make_report(run, status, state.params, step)
+    return make_report(run, status, state.weights, step)
 
 
 def read(
     config: Config, workdir: Path, log: Callable[[str], None]
-) -> tuple[Prepared, embeddings.Vectors | None]:
-    """The data, and the word vectors that a run without a checkpoint starts from.
+) -> tuple[Prepared, starting.Start | None]:
+    """The data, and what a run without a checkpoint starts from.
 
     Raises:
         InputError: what cannot be used; a new workdir is as it was.
     """
     begun = Checkpoints(workdir / "checkpoints").steps()
     if not begun:
-        embeddings.check_files(config)
+        starting.check_files(config)
     with workdirs.claimed(config, workdir):
         data = prepare(config, workdir, log)
         checks.check_vocabulary(config, size := data.target_tokenizer.size)
         if not begun:
             trouble.check_first_loss(config.training, math.log(size))
-        return data, None if begun else embeddings.read(config, data, log)
+        return data, None if begun else starting.read(config, data, log)
 
 
 class Run:
@@ -161,12 +161,13 @@ class Run:
         workdir: Path,
         data: Prepared,
         reporter: Reporter,
-        vectors: embeddings.Vectors | None = None,
+        start: starting.Start | None = None,
         stop: Stop | None = None,
         hosts: Hosts = ALONE,
     ):
         self.workdir, self.data, self.reporter = workdir, data, reporter
-        self.vectors, self.stop, self.hosts = vectors, stop or Stop(), hosts
+        self.start, self.stop, self.hosts = start, stop or Stop(), hosts
+        self.begun_from: dict[str, Any] = {}
         self.devices = parallel.everywhere()
         self.plan = BatchPlan(data.train, config, hosts.index, hosts.count)
         self.unit = "epochs" if config.training.epochs else "steps"
@@ -205,23 +206,22 @@ class Run:
     def restored(self, state: TrainState) -> tuple[TrainState, Progress]:
         """The newest whole checkpoint; the given state where there is none."""
         if not self.hosts.once(self.checkpoints.steps):
-            count = sum(leaf.size for leaf in jax.tree.leaves(state.params))
+            count = starting.count(state.params, self.config.training)
             self.reporter.log(
-                f"{count:,} parameters, {len(self.plan):,} batches an epoch in "
+                f"{count}, {len(self.plan):,} batches an epoch in "
                 f"{len(self.plan.shapes)} shapes, {self.devices}"
             )
-            return self.hosts.copied(self.with_vectors(state)), Progress()
+            return self.hosts.copied(self.started(state)), Progress()
         state, progress = self.checkpoints.restore(state, Progress.from_json)
         self.reporter.log(f"resumed at step {int(state.step)}")
         return state, progress
 
-    def with_vectors(self, state: TrainState) -> TrainState:
-        """The first state, its embeddings started from word vectors where given."""
-        vectors, self.vectors = self.vectors, None  # they may be large
-        if not vectors:
+    def started(self, state: TrainState) -> TrainState:
+        """The first state, with the weights that it starts from where given."""
+        if (start := self.start) is None:
             return state
-        params = embeddings.start_from(state.params, vectors)
-        return parallel.place(state.replace(params=params), self.devices)  # type: ignore[attr-defined]
+        self.start, self.begun_from = None, start.facts  # it may be large
+        return parallel.place(starting.into(state, start), self.devices)
 
     def fit(self, state: TrainState, progress: Progress) -> tuple[TrainState, Progress]:
         """Train until the steps or the patience are used up, or a signal comes."""
@@ -258,7 +258,7 @@ class Run:
         """
         was_pending, decoded, scores = progress.pending, None, None
         if due.evaluation and not due.stop:
-            decoded = self.evaluate(state.params)
+            decoded = self.evaluate(state.weights)
         pending = due.evaluation and decoded is None
         progress = dataclasses.replace(progress, pending=pending)
         if due.log and not pending:

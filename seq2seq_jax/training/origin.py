@@ -51,7 +51,8 @@ def of(
         lengths = read_lengths(workdir)
     return {
         CONFIG: {
-            name: value
+            # A tuple as the list that JSON gives back.
+            name: list(value) if isinstance(value, tuple) else value
             for name, value in configs.flatten(config)
             if name not in RESUMABLE and name not in PLACES
         },

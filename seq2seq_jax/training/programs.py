@@ -1,16 +1,18 @@
 """What training compiles: the update of a config, and the state it starts from."""
 
+import dataclasses
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import jax
 
-from seq2seq_jax.config import Config
+from seq2seq_jax.config import Config, TrainingConfig
 from seq2seq_jax.nn import model
+from seq2seq_jax.training import freezing, moving
 from seq2seq_jax.training.objective import objective
 from seq2seq_jax.training.step import init_state, train_step
-from seq2seq_jax.types import TrainState
+from seq2seq_jax.types import Params, TrainState
 
 
 def train_step_of(config: Config, vocabulary: int, tx: Any) -> Callable:
@@ -21,14 +23,18 @@ def train_step_of(config: Config, vocabulary: int, tx: Any) -> Callable:
         vocabulary: ids of the target side.
         tx: the optimiser.
     """
-    return partial(
+    training, loss = config.training, objective(config, vocabulary)
+    step = partial(
         train_step,
-        objective(config, vocabulary),
-        tx,
-        accumulate=config.training.accumulate,
-        normalize=config.training.normalize,
-        loss_limit=config.training.loss_limit,
+        accumulate=training.accumulate,
+        normalize=training.normalize,
+        loss_limit=training.loss_limit,
     )
+    if training.freeze:
+        made = freezing.step_of(step, loss, tx, training.freeze)
+    else:
+        made = partial(step, loss, tx)
+    return moving.step_of(made, training.ema) if training.ema else made
 
 
 def first_state(
@@ -36,4 +42,15 @@ def first_state(
 ) -> TrainState:
     """The state before the first update, from the vocabularies' sizes and a seed."""
     first, key = jax.random.split(key)
-    return init_state(key, model.init_params(first, config.model, source, target), tx)
+    params = model.init_params(first, config.model, source, target)
+    return started(params, config.training, tx, key)
+
+
+def started(
+    params: Params, config: TrainingConfig, tx: Any, key: jax.Array
+) -> TrainState:
+    """The state before the first update of some parameters."""
+    learnt, _ = freezing.split(params, config.freeze)
+    state = init_state(key, learnt, tx)
+    average = params if config.ema else None
+    return dataclasses.replace(state, params=params, average=average)

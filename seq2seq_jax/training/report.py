@@ -108,7 +108,7 @@ def as_values(report: Report | None) -> dict[str, Any] | None:
 
 def measure_best(run: "Run", like: Params, step: int) -> Report:
     """Evaluate the best checkpoint on whole corpora, and draw where it looks."""
-    best_step, params = run.checkpoints.load_params("best", like)
+    best_step, params, *_ = run.checkpoints.load("best", like)
     params = parallel.place(params, run.devices)
     corpora = {"dev": run.data.dev}
     if run.data.test is not None:

@@ -65,6 +65,7 @@ def describe(run: "Run", step: int) -> Session:
         },
         "seed": run.config.training.seed,
         "data": run.data.fingerprints,
+        **({"init": run.begun_from} if run.begun_from else {}),
     }
 
 
@@ -130,6 +131,8 @@ def facts(session: Session) -> dict[str, Any]:
     found = dict(part(session, "versions"))
     found |= {"the platform": devices["platform"]} if "platform" in devices else {}
     found |= {f"the fingerprint of the {name} data": x for name, x in data.items()}
+    if "weights" in (init := part(session, "init")):
+        found["the fingerprint of training.init_from's weights"] = init["weights"]
     return found
 
 

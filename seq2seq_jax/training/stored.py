@@ -2,7 +2,7 @@
 
 import contextlib
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 from orbax.checkpoint import v1 as ocp
@@ -17,8 +17,49 @@ from seq2seq_jax.training.damage import (
     reason,
 )
 from seq2seq_jax.training.notes import AVERAGED, BOOKKEEPING, FINGERPRINTS, Notes
+from seq2seq_jax.types import Params, TrainState
 
 Tree = Any
+
+# The items of a checkpoint. A moving average is one of its own, where there is one.
+PARAMS, TRAINING, AVERAGE = "params", "training", "average"
+WEIGHTS = "weights"  # no item: whichever of AVERAGE and PARAMS inference uses
+
+
+class Loaded(NamedTuple):
+    """The weights of a checkpoint.
+
+    Attributes:
+        step: the checkpoint's.
+        params: the weights.
+        averaged: whether they are a moving average (`training.ema`).
+        origin: of which run they are; None: an older version wrote it.
+    """
+
+    step: int
+    params: Params
+    averaged: bool
+    origin: origin.Origin | None
+
+
+def items_of(state: TrainState) -> dict[str, Tree]:
+    """What is saved of a state, item by item."""
+    rest = {"step": state.step, "opt_state": state.opt_state, "key": state.key}
+    items = {PARAMS: state.params, TRAINING: rest}
+    return items if state.average is None else items | {AVERAGE: state.average}
+
+
+def state_of(items: dict[str, Tree]) -> TrainState:
+    """The state of which these are the items."""
+    rest, average = items[TRAINING], items.get(AVERAGE)
+    return TrainState(params=items[PARAMS], average=average, **rest)
+
+
+def item_of(name: str, notes: Notes) -> str:
+    """The item that a name stands for in a checkpoint."""
+    if name != WEIGHTS:
+        return name
+    return AVERAGE if AVERAGE in notes[FINGERPRINTS] else PARAMS
 
 
 def load(
@@ -28,7 +69,7 @@ def load(
 
     Args:
         path: the checkpoint's folder.
-        likes: for each item, what it must be like, or None.
+        likes: for each item, or `WEIGHTS`, what it must be like, or None.
         here: what the workdir tells of the run; None: nobody asks.
 
     Raises:
@@ -38,26 +79,30 @@ def load(
     """
     there, notes = read_metadata(path)
     origin.check(notes.get(sealed.ORIGIN), here)
-    if "training" in likes and AVERAGED in notes[BOOKKEEPING]:
+    if TRAINING in likes and AVERAGED in notes[BOOKKEEPING]:
         raise InputError(
             f"checkpoint {path} is a mean of others, for inference alone: train in the "
             f"workdir that it was made from"
         )
-    saved = {name: notes[FINGERPRINTS].get(name, {}) for name in likes}
+    items = {name: item_of(name, notes) for name in likes}
+    saved = {name: notes[FINGERPRINTS].get(item, {}) for name, item in items.items()}
     wrong = [difference(saved[name], like) for name, like in likes.items()]
     if any(wrong):
         raise InputError(
             f"checkpoint {path} is of another model: {'; '.join(filter(None, wrong))}"
         )
-    targets = {name: target(there.get(name), like) for name, like in likes.items()}
+    targets = {
+        items[name]: target(there.get(items[name]), like)
+        for name, like in likes.items()
+    }
     with quiet_failures(), by_itself():
         try:
             loaded = ocp.load_checkpointables(path, targets)
         except Exception as error:
             raise DamagedError(reason(error)) from None
-    for name in likes:
-        compare(name, saved[name], fingerprints.of(loaded[name]))
-    return loaded, notes
+    for name, item in items.items():
+        compare(item, saved[name], fingerprints.of(loaded[item]))
+    return {name: loaded[item] for name, item in items.items()}, notes
 
 
 def by_itself() -> contextlib.AbstractContextManager:

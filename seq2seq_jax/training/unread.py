@@ -54,6 +54,12 @@ READERS = BY_TABLES | {
     "scheduled_sampling_steps": Readers(
         lambda config: config.scheduled_sampling > 0, "training.scheduled_sampling"
     ),
+    "init_checkpoint": Readers(
+        lambda config: config.init_from is not None, "training.init_from"
+    ),
+    "init_partial": Readers(
+        lambda config: config.init_from is not None, "training.init_from"
+    ),
     "nan_limit": Readers(
         lambda config: config.on_nan == "skip", "training.on_nan skip"
     ),

@@ -143,7 +143,7 @@ def admit(config: Config, workdir: Path) -> list[str]:
                 f"another --workdir"
             )
         return []
-    changed = configs.differences(configs.load(path), config)
+    changed = differences(configs.load(path), config)
     refused = [line for line in changed if line.split(":")[0] not in RESUMABLE]
     if refused:
         raise InputError(
@@ -151,6 +151,20 @@ def admit(config: Config, workdir: Path) -> list[str]:
             f"another --workdir, or take these back to resume"
         )
     return changed
+
+
+def differences(old: Config, new: Config) -> list[str]:
+    """`"model.cell: 'lstm' -> 'gru'"` for every field that differs.
+
+    >>> differences(Config(), Config(model=configs.ModelConfig(cell="gru")))
+    ["model.cell: 'lstm' -> 'gru'"]
+    """
+    before = dict(configs.flatten(old))
+    return [
+        f"{name}: {before[name]!r} -> {value!r}"
+        for name, value in configs.flatten(new)
+        if value != before[name]
+    ]
 
 
 @contextlib.contextmanager

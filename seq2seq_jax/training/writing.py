@@ -147,6 +147,15 @@ def going_name(path: Path) -> Path:
     return path.with_name(f".deleting-{path.name}")
 
 
+def set_aside(path: Path) -> None:
+    """Move a damaged checkpoint out of the way; deleting it is left to its owner."""
+    target = path.parent / "damaged" / path.name
+    while target.exists():
+        target = target.with_name(target.name + "_")
+    target.parent.mkdir(exist_ok=True)
+    path.rename(target)
+
+
 def delete(path: Path) -> None:
     """Delete a checkpoint; to who reads it is gone at once, not piece by piece."""
     going = going_name(path)

@@ -1,0 +1,1 @@
+"""A model as programs, weights and tokenisers that run without this package."""

@@ -1,0 +1,129 @@
+"""An exported folder: its files, and the manifest that vouches for them."""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from seq2seq_jax import __version__
+from seq2seq_jax.durable import sync_tree
+from seq2seq_jax.exporting import programs, reader, readme, runner, weights
+from seq2seq_jax.inference.options import Search
+from seq2seq_jax.inference.predictor import Predictor
+from seq2seq_jax.training.averaging import check_output
+
+MANIFEST = "manifest.json"
+CODE = {"runner.py": "translate.py", "reader.py": "reader.py"}
+# Options of a search that a folder has baked in.
+BAKED = (
+    "beam_size",
+    "n_best",
+    "length_penalty",
+    "length_penalty_kind",
+    "coverage_penalty",
+    "max_output_length",
+    "stop",
+)
+
+
+def write(
+    folder: Path,
+    predictor: Predictor,
+    search: Search | None,
+    form: str = "float32",
+    platforms: Sequence[str] = programs.PLATFORMS,
+    rows: int = programs.ROWS,
+) -> dict[str, int]:
+    """Export a model, whole or not at all.
+
+    Args:
+        folder: a new one.
+        predictor: the model and its tokenisers.
+        search: what is baked in; None: the model is a language model, and only scores.
+        form: of the weights, by its name in `weights.FORMS`.
+        platforms: of `programs.PLATFORMS`.
+        rows: that the programs work off at a time.
+
+    Returns:
+        The bytes of each file.
+
+    Raises:
+        InputError: the folder is there already, or cannot be.
+    """
+    check_output(folder)
+    made = Path(
+        tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.absolute().parent)
+    )
+    try:
+        fill(made, predictor, search, form, platforms, rows)
+        sync_tree(made)
+        made.chmod(0o755)  # a temporary folder is its owner's alone
+        check_output(folder)  # it may have been made meanwhile
+        made.rename(folder)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.stat().st_size for path in files}
+
+
+def fill(
+    made: Path,
+    predictor: Predictor,
+    search: Search | None,
+    form: str,
+    platforms: Sequence[str],
+    rows: int,
+) -> None:
+    """Write all files, the manifest last."""
+    stored = weights.pack(jax.device_get(programs.plain(predictor.params)), form)
+    np.savez(made / "weights.npz", allow_pickle=False, **stored)
+    wholes: dict[str, tuple[Callable[..., Any], int]] = {
+        "score": (programs.scoring(predictor, form, rows), 2)
+    }
+    if search is not None:
+        wholes["translate"] = (programs.translation(predictor, search, form, rows), 1)
+    for name, (whole, sides) in wholes.items():
+        data = programs.exported(whole, stored, sides, platforms, predictor.max_length)
+        reader.program_of(name, data)  # it must be one that will be run
+        (made / f"{name}.bin").write_bytes(data)
+    predictor.source_tokenizer.save(made / "tokenizers", "source")
+    predictor.target_tokenizer.save(made / "tokenizers", "target")
+    for name, there in CODE.items():
+        code = resources.files("seq2seq_jax.exporting").joinpath(name)
+        (made / there).write_bytes(code.read_bytes())
+    facts = {
+        "format": runner.FORMAT,
+        "seq2seq_jax": __version__,
+        "jax": jax.__version__,
+        "platforms": list(platforms),
+        "programs": sorted(wholes),
+        "weights": form,
+        "rows": rows,
+        "max_length": predictor.max_length,
+        "alignments": search is not None and search.alignments,
+        "search": {name: getattr(search, name) for name in BAKED} if search else None,
+    }
+    kinds = {t.kind for t in predictor.tokenizers}
+    (made / "README.md").write_text(readme.text(facts, kinds), encoding="utf-8")
+    files = sorted(path for path in made.rglob("*") if path.is_file())
+    sums = {path.relative_to(made).as_posix(): checksum(path) for path in files}
+    write_manifest(made / MANIFEST, facts | {"files": sums})
+
+
+def write_manifest(path: Path, facts: Mapping[str, Any]) -> None:
+    """The facts with a checksum of their own, as the runner reads them."""
+    digest = hashlib.sha256(runner.canonical(facts)).hexdigest()
+    text = json.dumps(dict(facts) | {"digest": digest}, indent=2)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

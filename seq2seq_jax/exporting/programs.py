@@ -1,0 +1,180 @@
+"""What is exported: search and scoring over any number of rows of any length.
+
+Rows are worked off some at a time, in a loop inside the program: its memory does not
+grow with their number, and what is compiled for a batch is what the predictor compiles.
+Weights are arguments. Each program serves several platforms.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import export, lax
+
+from seq2seq_jax.config import ModelConfig
+from seq2seq_jax.exporting import weights
+from seq2seq_jax.inference import programs
+from seq2seq_jax.inference.options import Search
+from seq2seq_jax.inference.predictor import Predictor
+from seq2seq_jax.types import BOS, PAD, Batch, Params
+
+ROWS = 32  # at a time
+PLATFORMS = ("cpu", "cuda", "tpu")
+
+
+def portable(config: ModelConfig) -> ModelConfig:
+    """The config without kernels of one platform."""
+    return dataclasses.replace(config, backend="scan")
+
+
+def plain(params: Params) -> Params:
+    """The model's own parameters, without what a predictor makes of them."""
+    target = {name: x for name, x in params["target"].items() if name != "shares"}
+    return params | {"target": target}
+
+
+def translation(
+    predictor: Predictor, search: Search, form: str, rows: int = ROWS
+) -> Callable[..., Any]:
+    """`(weights, source [b, s], lengths [b]) ->` what `Hypotheses` holds, as a dict.
+
+    A source's output is as long at most as the predictor would have it; rows of length
+    0 give nothing.
+    """
+    like, config = plain(predictor.params), portable(predictor.config)
+    longest = search.max_output_length or predictor.max_length
+    numbers, choices = programs.parted(search, longest)
+    sizes = range(1, predictor.max_length + 1)
+    bounds = [0, *(predictor.limit(n, search.max_output_length) for n in sizes)]
+    limits = np.array(bounds, np.int32)
+
+    def whole(stored: dict[str, Any], source: jax.Array, lengths: jax.Array) -> Any:
+        params = weights.unpack(stored, like, form)
+
+        def part(source: jax.Array, lengths: jax.Array) -> dict[str, Any]:
+            found = programs.decode(
+                params,
+                source,
+                lengths,
+                jnp.asarray(limits)[jnp.minimum(lengths, len(limits) - 1)],
+                jnp.zeros(rows, jnp.uint32),
+                numbers,
+                config=config,
+                choices=choices,
+            )
+            fields = dataclasses.fields(found)
+            all_of = {field.name: getattr(found, field.name) for field in fields}
+            return {name: value for name, value in all_of.items() if value is not None}
+
+        return in_parts(part, rows, source, lengths)
+
+    return whole
+
+
+def scoring(predictor: Predictor, form: str, rows: int = ROWS) -> Callable[..., Any]:
+    """`(weights, source [b, s], lengths [b], target [b, t], lengths [b]) -> [b, t]`.
+
+    The log-probability of each target token, EOS included; 0 on padding.
+    """
+    like, config = plain(predictor.params), portable(predictor.config)
+
+    def whole(stored: dict[str, Any], *both: jax.Array) -> jax.Array:
+        params = weights.unpack(stored, like, form)
+
+        def part(
+            source: jax.Array, lengths: jax.Array, target: jax.Array, said: jax.Array
+        ) -> jax.Array:
+            mask = jnp.arange(target.shape[1]) < said[:, None]
+            begin = jnp.full((rows, 1), BOS, target.dtype)
+            shifted = jnp.concatenate([begin, target[:, :-1]], axis=1)
+            batch = Batch(
+                source=source,
+                source_mask=jnp.arange(source.shape[1]) < lengths[:, None],
+                target_in=jnp.where(mask, shifted, PAD),
+                target_out=target,
+                target_mask=mask,
+            )
+            return programs.token_log_probs(params, batch, config=config)[0]
+
+        return in_parts(part, rows, *both)
+
+    return whole
+
+
+def in_parts(part: Callable[..., Any], size: int, *arrays: jax.Array) -> Any:
+    """`part` of `size` rows at a time, the last of them filled up with zeros."""
+    rows = arrays[0].shape[0]
+    parts = (rows + size - 1) // size
+
+    def cut(x: jax.Array) -> jax.Array:
+        missing = [(0, parts * size - rows), *[(0, 0)] * (x.ndim - 1)]
+        return jnp.pad(x, missing).reshape(parts, size, *x.shape[1:])
+
+    found = lax.map(lambda xs: part(*xs), tuple(map(cut, arrays)))
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:rows], found)
+
+
+def exported(
+    whole: Callable[..., Any],
+    stored: dict[str, np.ndarray],
+    sides: int,
+    platforms: Sequence[str],
+    longest: int,
+) -> bytes:
+    """A program as StableHLO for all the platforms, with symbolic rows and lengths.
+
+    Args:
+        whole: of the weights, and of ids and lengths for each side.
+        stored: the weights.
+        sides: 1: the source; 2: the target too.
+        platforms: of `PLATFORMS`.
+        longest: of a side, in tokens.
+    """
+    try:
+        return lowered(whole, stored, sides, platforms, longest)
+    except NotImplementedError:
+        # A recurrence that runs in parallel over time must know how long it is.
+        return lowered(at_length(whole, longest), stored, sides, platforms, longest)
+
+
+def lowered(
+    whole: Callable[..., Any],
+    stored: dict[str, np.ndarray],
+    sides: int,
+    platforms: Sequence[str],
+    longest: int,
+) -> bytes:
+    """`exported`, of a function that takes symbolic shapes."""
+    names = ("rows", "source", "target")[: sides + 1]
+    bounds = [f"{name}>=1" for name in names]
+    bounds += [f"{name}<={longest}" for name in names[1:]]
+    scope = export.SymbolicScope(bounds)
+    rows, *lengths = export.symbolic_shape(", ".join(names), scope=scope)
+    like = {name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in stored.items()}
+    made = functools.partial(jax.ShapeDtypeStruct, dtype=jnp.int32)
+    shapes = [made(shape) for n in lengths for shape in ((rows, n), (rows,))]
+    program = export.export(jax.jit(whole), platforms=tuple(platforms))
+    return bytes(program(like, *shapes).serialize())
+
+
+def at_length(whole: Callable[..., Any], longest: int) -> Callable[..., Any]:
+    """The same function, which pads its ids to that length, and cuts what it gives."""
+
+    def wide(stored: dict[str, Any], *sides: jax.Array) -> Any:
+        padded = [
+            jnp.pad(x, ((0, 0), (0, longest - x.shape[1]))) if x.ndim == 2 else x
+            for x in sides
+        ]
+        found = whole(stored, *padded)
+        if not isinstance(found, dict):  # of target tokens
+            return found[:, : sides[2].shape[1]]
+        if "alignments" in found:
+            looks = found["alignments"][..., : sides[0].shape[1]]
+            found = found | {"alignments": looks}
+        return found
+
+    return wide

@@ -1,0 +1,76 @@
+"""What a training left in its workdir, read for inference."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+
+from seq2seq_jax.config import Config
+from seq2seq_jax.data import tokenizers
+from seq2seq_jax.data.tokenizers import Tokenizer
+from seq2seq_jax.errors import InputError
+from seq2seq_jax.inference.lengths import length_ratio
+from seq2seq_jax.nn import checks, model
+from seq2seq_jax.types import Params
+
+
+class Trained(NamedTuple):
+    """A trained model and what belongs to it.
+
+    Attributes:
+        params: of the checkpoint.
+        config: of the training.
+        source, target: tokenisers.
+        length_ratio: see `Predictor`.
+    """
+
+    params: Params
+    config: Config
+    source: Tokenizer
+    target: Tokenizer
+    length_ratio: float | None
+
+
+def load(
+    workdir: str | Path,
+    checkpoint: str | int,
+    *,
+    raw: bool,
+    warn: Callable[[str], None],
+) -> Trained:
+    """Read a workdir, wherever it was moved to; arguments as in `Predictor.load`.
+
+    Raises:
+        InputError: it is no workdir, its config cannot be, or it has no such
+            checkpoint.
+    """
+    # Orbax is slow to load.
+    from seq2seq_jax.training import origin
+    from seq2seq_jax.training.checkpoints import Checkpoints
+
+    workdir = Path(workdir)
+    check(workdir)
+    config = checks.load(workdir / "config.json")
+    source, target = (
+        tokenizers.load(workdir / "tokenizers", side) for side in ("source", "target")
+    )
+    like = jax.eval_shape(
+        lambda: model.init_params(
+            jax.random.key(0), config.model, source.size, target.size
+        )
+    )
+    here = origin.found_in(workdir, config)
+    checkpoints = Checkpoints(workdir / "checkpoints", log=warn, origin=here)
+    found = checkpoints.load(checkpoint, like, raw=raw)
+    ratio = length_ratio(found.origin, workdir / "lengths.json")
+    return Trained(found.params, config, source, target, ratio)
+
+
+def check(folder: Path) -> None:
+    """Refuse a folder that no training has made."""
+    if not (folder / "config.json").is_file():
+        raise InputError(
+            f"{folder} has no config.json, expected the folder of a training run: "
+            f"give what train.py had as --workdir"
+        )

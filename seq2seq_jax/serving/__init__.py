@@ -1,0 +1,1 @@
+"""A model over HTTP: requests checked, gathered into batches, answered as JSON."""
