@@ -19,6 +19,7 @@ from seq2seq_jax.training import (
     checks,
     embeddings,
     horizon,
+    layout,
     optimizer,
     origin,
     parallel,
@@ -68,6 +69,7 @@ def train(
     """
     checks.check(config)
     hosts = here()
+    layout.check(config.training, jax.device_count(), hosts.count)
     workdir = Path(workdir)
     with stopping() as stop, shared.locked(workdir, config, hosts):
         if hosts.count > 1:  # they stop together, after a step that all agree on
@@ -167,7 +169,7 @@ class Run:
     ):
         self.workdir, self.data, self.reporter = workdir, data, reporter
         self.vectors, self.stop, self.hosts = vectors, stop or Stop(), hosts
-        self.devices = parallel.everywhere()
+        self.devices = parallel.everywhere(config.training.vocabulary_shards)
         self.plan = BatchPlan(data.train, config, hosts.index, hosts.count)
         self.unit = "epochs" if config.training.epochs else "steps"
         training = horizon.resolve(config.training, len(self.plan))
@@ -185,43 +187,40 @@ class Run:
             origin=self.origin,
             hosts=hosts,
         )
+        source, target = data.source_tokenizer.size, data.target_tokenizer.size
+        tx = optimizer.make(training)
+        first = partial(programs.first_state, self.config, source, target, tx)
+        self.layout = layout.of(training, self.devices, first)
         check = self.stop.check
-        self.evaluator = Evaluator(config, data, workdir, self.devices, check, hosts)
-        self.optimizer = optimizer.make(training)
-        step = programs.train_step_of(
-            self.config, data.target_tokenizer.size, self.optimizer
-        )
-        self.step = parallel.mapped_train_step(step, self.devices)
+        self.evaluator = Evaluator(config, data, workdir, self.layout, check, hosts)
+        step = programs.train_step_of(self.config, target, tx)
+        self.step = self.layout.train_step(step)
 
     def initial_state(self) -> TrainState:
         """The state before the first step, on all devices, from the seed alone."""
-        source, target = self.data.source_tokenizer, self.data.target_tokenizer
-        make = partial(
-            programs.first_state, self.config, source.size, target.size, self.optimizer
-        )
-        seed = jax.random.key(self.config.training.seed)
-        return parallel.place(jax.jit(make)(seed), self.devices)
+        return self.layout.first(jax.random.key(self.config.training.seed))
 
     def restored(self, state: TrainState) -> tuple[TrainState, Progress]:
         """The newest whole checkpoint; the given state where there is none."""
+        like = self.layout.like(state)
         if not self.hosts.once(self.checkpoints.steps):
-            count = sum(leaf.size for leaf in jax.tree.leaves(state.params))
+            count = sum(leaf.size for leaf in jax.tree.leaves(like.params))
             self.reporter.log(
                 f"{count:,} parameters, {len(self.plan):,} batches an epoch in "
                 f"{len(self.plan.shapes)} shapes, {self.devices}"
             )
             return self.hosts.copied(self.with_vectors(state)), Progress()
-        state, progress = self.checkpoints.restore(state, Progress.from_json)
+        state, progress = self.checkpoints.restore(like, Progress.from_json)
         self.reporter.log(f"resumed at step {int(state.step)}")
-        return state, progress
+        return self.layout.fit(state), progress
 
     def with_vectors(self, state: TrainState) -> TrainState:
         """The first state, its embeddings started from word vectors where given."""
         vectors, self.vectors = self.vectors, None  # they may be large
         if not vectors:
             return state
-        params = embeddings.start_from(state.params, vectors)
-        return parallel.place(state.replace(params=params), self.devices)  # type: ignore[attr-defined]
+        params = embeddings.start_from(self.layout.whole(state.params), vectors)
+        return self.layout.place(state.replace(params=params))  # type: ignore[attr-defined]
 
     def fit(self, state: TrainState, progress: Progress) -> tuple[TrainState, Progress]:
         """Train until the steps or the patience are used up, or a signal comes."""
@@ -270,7 +269,8 @@ class Run:
         best = scores is not None and progress.best_step == step
         if (due.save or best or over) and not (pending and was_pending):
             self.reporter.sync()
-            self.checkpoints.save(step, state, progress.to_json(), scores)
+            whole = self.layout.whole(state)
+            self.checkpoints.save(step, whole, progress.to_json(), scores)
         self.reporter.lap()
         return state, progress, over
 
@@ -281,7 +281,7 @@ class Run:
     def cut(self, batch: Batch) -> tuple[Batch, Any]:
         """A host's batch for its devices, with its rows' numbers."""
         pieces = self.config.training.accumulate
-        return parallel.shard_batch(batch, self.devices.count, pieces)
+        return parallel.shard_batch(batch, self.devices.ways, pieces)
 
     def gather(self, progress: Progress, step: int, waiting: list) -> Progress:
         """Fetch the metrics of the steps since the last time, in one wait.

@@ -8,6 +8,7 @@ import jax
 
 from seq2seq_jax.config import Config
 from seq2seq_jax.nn import model
+from seq2seq_jax.training import exchange
 from seq2seq_jax.training.objective import objective
 from seq2seq_jax.training.step import init_state, train_step
 from seq2seq_jax.types import TrainState
@@ -28,6 +29,7 @@ def train_step_of(config: Config, vocabulary: int, tx: Any) -> Callable:
         accumulate=config.training.accumulate,
         normalize=config.training.normalize,
         loss_limit=config.training.loss_limit,
+        exchange=exchange.of(config.training),
     )
 
 
