@@ -59,12 +59,13 @@ def check(config: TrainingConfig, devices: int, processes: int = 1) -> None:
     if not is_parted(config):
         return
     shards = config.vocabulary_shards
-    name = f"training.vocabulary_shards is {shards}"
+    name, default = f"training.vocabulary_shards is {shards}", 1
+    if shards == 1:
+        name, default = "training.shard_optimizer is True", False
     if processes > 1:
-        name = name if shards > 1 else "training.shard_optimizer is True"
         raise InputError(
-            f"{name}, but there are {processes} processes, which cannot share parts of "
-            f"a state: set it to {1 if shards > 1 else False}, or start one process"
+            f"{name}, but there are {processes} processes, each of which holds a whole "
+            f"state: set it to {default}, or start one process for all devices"
         )
     if devices % shards:
         raise InputError(
@@ -112,6 +113,10 @@ class Whole:
     def whole(self, tree: Tree) -> Tree:
         """A state, or parameters, from the devices, as a checkpoint has them."""
         return tree
+
+    def arguments(self) -> TrainState:
+        """The state that a step takes, as shapes, for devices that are not there."""
+        return jax.eval_shape(self._make, jax.random.key(0))
 
     def train_step(self, step: Callable) -> Callable:
         """Map `(state, batch, rows) -> (state, metrics)`; the state is used up."""
@@ -219,7 +224,7 @@ class Cut:
         return self._map(place, shapes)
 
     def arguments(self) -> TrainState:
-        """The state that a step takes, as shapes with places, for devices not there."""
+        """The state that a step takes, as shapes with their places."""
 
         def leaf(path: tuple, shape: Any, place: Any) -> jax.ShapeDtypeStruct:
             size = self._size(path, shape)

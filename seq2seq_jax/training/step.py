@@ -155,10 +155,16 @@ def _accumulated(
     )
     first = jax.tree.map(lambda leaf: leaf[0], cut)
     shapes = jax.eval_shape(lambda args: _gradients(loss, params, *args), first)
-    # Zeros made from the batch: under shard_map they must vary over devices like it.
-    zeros = jax.tree.map(
-        lambda leaf: jnp.zeros_like(batch.target_mask, leaf.dtype, shape=leaf.shape),
-        shapes,
+    # Zeros made from batch and parameters: under shard_map they must vary over devices
+    # as what is added to them does.
+    zeros = (
+        jax.tree.map(
+            lambda leaf: jnp.zeros_like(batch.target_mask, leaf.dtype, shape=()),
+            shapes[0],
+        ),
+        jax.tree.map(
+            lambda leaf, like: jnp.zeros_like(like, leaf.dtype), shapes[1], params
+        ),
     )
 
     def add(total, piece):
