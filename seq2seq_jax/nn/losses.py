@@ -152,14 +152,18 @@ def chunk_sums(
     norm = jnp.sum(exps, axis=-1, keepdims=True)
     places, own = shards.own_places(targets, kernel.shape[-1], cut)
     target = jnp.take_along_axis(logits, places[..., None], axis=-1)[..., 0]
-    if cut is not None:
-        target = jnp.where(own, target, 0.0)
-        norm, target = shards.summed((norm, target), cut)
+    mean = mean_logit(logits, filling, cut) if label_smoothing else None
+    if own is not None:
+        parts = [norm[..., 0], jnp.where(own, target, 0.0)]
+        parts += [] if mean is None else [mean]
+        # Stacked, so that they are one all-reduce whatever the compiler joins.
+        total, target, *rest = shards.summed(jnp.stack(parts), cut)
+        norm, mean = total[..., None], rest[0] if rest else None
     lse = (jnp.log(norm) + largest)[..., 0]
     nll = lse - target
     loss = nll
-    if label_smoothing:
-        smooth = lse - mean_logit(logits, filling, cut)
+    if mean is not None:
+        smooth = lse - mean
         loss = (1.0 - label_smoothing) * nll + label_smoothing * smooth
     sums = Sums(
         loss=jnp.sum(jnp.where(mask, loss, 0.0)),
@@ -173,11 +177,11 @@ def chunk_sums(
 def mean_logit(
     logits: jax.Array, filling: jax.Array | None, cut: Shards | None
 ) -> jax.Array:
-    """The mean `[...]` over the whole vocabulary."""
+    """This device's share of the mean `[...]` over the whole vocabulary."""
     if cut is None:
         return jnp.mean(logits, axis=-1)
     known = logits if filling is None else jnp.where(filling, 0.0, logits)
-    return shards.summed(jnp.sum(known, axis=-1), cut) / cut.size
+    return jnp.sum(known, axis=-1) / cut.size
 
 
 def chunk_slopes(

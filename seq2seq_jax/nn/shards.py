@@ -4,7 +4,7 @@ What stands here runs in the body of a `shard_map`. Where `shards` is None, noth
 cut: each function gives back what it is given, or does what is done without it.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -55,7 +55,7 @@ def embed(table: Array, ids: Array, shards: Shards | None) -> jax.Array:
     return summed(jnp.where(own[..., None], rows, 0.0), shards)
 
 
-def summed(values: jax.Array, shards: Shards | None) -> jax.Array:
+def summed(values: Any, shards: Shards | None) -> Any:
     """Values, or a tree of them, added up over the devices that share a vocabulary."""
     return values if shards is None else lax.psum(values, shards.axis)
 
@@ -75,8 +75,8 @@ def longest(count: jax.Array, shards: Shards | None) -> jax.Array:
     return lax.pmax(count, (shards.rows_axis, shards.axis))
 
 
-def different(values: jax.Array, shards: Shards | None) -> jax.Array:
-    """The same values, to be changed by each device that shares a vocabulary."""
+def different(values: Any, shards: Shards | None) -> Any:
+    """The same values, or a tree of them, which each device may change for itself."""
     if shards is None:
         return values
     return lax.pcast(values, shards.axis, to="varying")

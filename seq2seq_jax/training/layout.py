@@ -28,7 +28,11 @@ Tree = Any
 SPREAD = "opt_state"  # the part of a state that is spread over the rows' axis
 
 # The arrays with a dimension that is as long as a vocabulary, and which one it is.
-CUT = {("source", "table"): 0, ("target", "table"): 0, ("head", "kernel"): 1}
+CUT: dict[tuple[str, ...], int] = {
+    ("source", "table"): 0,
+    ("target", "table"): 0,
+    ("head", "kernel"): 1,
+}
 CUT |= {("head", "bias"): 0}
 
 
