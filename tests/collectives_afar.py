@@ -46,7 +46,6 @@ def collectives(shards: int, spread: bool, chosen: tuple, platform: str) -> list
     placed = parallel.local(chosen, shards)
     step, arguments = programs.train_step(config, placed, shape)
     built = memory.compiled(step.lower(*arguments))
-    if len(sys.argv)>3: open("/tmp/coll_%s_%d%d.txt"%(platform,shards,spread),"w").write(built.text)
     found = Counter(
         (item.opcode, item.loop is not None, item.group or len(chosen))
         for item in work.items(hlo.parse(built.text), 1)
