@@ -31,6 +31,7 @@ ROWS = (
         "nn.feedback",
         "nn.deferred",
         "nn.recurrence",
+        "nn.shards",
         "nn.sizes",
         "inference.search",
         "inference.beams",
