@@ -38,6 +38,7 @@ ROWS = (
         "inference.draws",
         "inference.topk",
         "inference.penalties",
+        "inference.constraints",
     ),
     (
         "nn.backends",
@@ -137,7 +138,8 @@ FENCES = {
     "tensorflow": (),
 }
 SEARCH = tuple(
-    f"inference.{name}" for name in "search beams draws topk penalties".split()
+    f"inference.{name}"
+    for name in "search beams draws topk penalties constraints".split()
 )
 PURE = ("nn", *SEARCH)
 
