@@ -72,7 +72,7 @@ def longest(count: jax.Array, shards: Shards | None) -> jax.Array:
     """
     if shards is None:
         return count
-    return lax.pmax(count, (shards.rows_axis, shards.axis))
+    return lax.pmax(different(count, shards), (shards.rows_axis, shards.axis))
 
 
 def different(values: Any, shards: Shards | None) -> Any:
