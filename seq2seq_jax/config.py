@@ -184,6 +184,10 @@ class TrainingConfig:
     """padded tokens of the longer side in one update, over all devices"""
     batch_size: int | None = None
     """pairs in one update, over all devices; None: as many as batch_tokens lets in"""
+    vocabulary_shards: int = 1
+    """devices that share embeddings and output layer, each with some tokens' rows"""
+    shard_optimizer: bool = False
+    """each device keeps and updates a part of the optimizer's state, not all of it"""
     accumulate: int = 1
     """pieces that an update's batch is worked off in: less memory, same numbers"""
     normalize: str = "tokens"

@@ -14,6 +14,7 @@ POSITIVE = (
     "model.attention_heads model.window model.positions model.readout_size "
     "model.output_rank model.unroll "
     "training.batch_tokens training.batch_size training.accumulate "
+    "training.vocabulary_shards "
     "training.epochs training.learning_rate training.replicas training.sgd_from "
     "training.sgd_learning_rate training.initial_accumulator "
     "training.decay_every training.decay_factor training.epsilon training.clip_norm "

@@ -92,7 +92,7 @@ def test_nothing_in_a_step_is_larger_than_the_output_layer(large):
     assert large.shape.rows * large.shape.target > 15 * READOUT
 
 
-def whole_logits(readout, kernel, bias, targets, mask, label_smoothing=0.0):
+def whole_logits(readout, kernel, bias, targets, mask, label_smoothing=0.0, cut=None):
     """The loss as autodiff has it, with all logits in memory."""
     logits = layers.matmul(readout, kernel) + bias
     each = optax.softmax_cross_entropy_with_integer_labels(logits, targets)

@@ -31,12 +31,14 @@ ROWS = (
         "nn.feedback",
         "nn.deferred",
         "nn.recurrence",
+        "nn.shards",
         "nn.sizes",
         "inference.search",
         "inference.beams",
         "inference.draws",
         "inference.topk",
         "inference.penalties",
+        "inference.constraints",
     ),
     (
         "nn.backends",
@@ -136,7 +138,8 @@ FENCES = {
     "tensorflow": (),
 }
 SEARCH = tuple(
-    f"inference.{name}" for name in "search beams draws topk penalties".split()
+    f"inference.{name}"
+    for name in "search beams draws topk penalties constraints".split()
 )
 PURE = ("nn", *SEARCH)
 

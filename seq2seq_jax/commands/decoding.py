@@ -21,6 +21,8 @@ SEARCH = (
     "length_penalty_kind",
     "coverage_penalty",
     "stop",
+    "min_output_length",
+    "no_repeat_ngram",
 )
 WINDOW = 4096  # lines read before the first answer: more make fuller batches
 
@@ -56,6 +58,10 @@ class Search(Model):
     coverage_penalty: float = 0.0
     """b: adds b * sum over source tokens of log(min(attention got, 1)), against words
     left out; 0: none; paper's: 0.2"""
+    min_output_length: int = 1
+    """tokens of an output at least, its end included"""
+    no_repeat_ngram: int = 0
+    """n: no n tokens stand twice in an output in the same order; 0: they may"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,12 +174,8 @@ def translate(
     """The predictor's hypotheses for each text, by the command's options and more."""
     return predictor.translate(
         texts,
-        beam_size=options.beam_size,
+        **{name: getattr(options, name) for name in SEARCH},
         n_best=n_best,
-        length_penalty=options.length_penalty,
-        length_penalty_kind=options.length_penalty_kind,
-        stop=options.stop,
-        coverage_penalty=options.coverage_penalty,
         alignments=alignments,
         window=window,
         **more,

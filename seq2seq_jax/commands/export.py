@@ -71,6 +71,8 @@ def main(args: Sequence[str], prog: str) -> None:
         length_penalty_kind=options.length_penalty_kind,
         coverage_penalty=options.coverage_penalty,
         stop=options.stop,
+        min_output_length=options.min_output_length,
+        no_repeat_ngram=options.no_repeat_ngram,
     )
     searches.check(search, predictor.target_tokenizer.size, attention)
     sizes = folder.write(

@@ -53,7 +53,7 @@ def main(args: Sequence[str], prog: str) -> None:
     if topology.device.platform == "cpu":
         keep_compiled()
     config = Config(options.data, options.model, options.training)
-    report.check(config, options.beam_size)
+    report.check(config, options.beam_size, topology.number)
     plan = report.make(
         config,
         topology,

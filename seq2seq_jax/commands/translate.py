@@ -38,8 +38,14 @@ class Options(decoding.Text):
     """draw outputs as probable as the model finds them, in place of a search"""
     temperature: float = 1.0
     """t: samples are drawn from p^(1/t): below 1 safer, above 1 wilder; 0: greedy"""
+    top_k: int | None = None
+    """draw each token from so many of the most probable; None: all"""
+    top_p: float | None = None
+    """draw each token from the fewest most probable that have this share; None: all"""
     seed: int = 0
     """of the samples: the same seed and lines give the same ones"""
+    prefixes: str | None = None
+    """file whose lines the outputs begin with, one for each input line; may be empty"""
     scores: flags.Switch = False
     """add the score by which hypotheses are ordered, in nats"""
     alignments: flags.Switch = False
@@ -54,8 +60,13 @@ def main(args: Sequence[str], prog: str) -> None:
     """
     options = flags.parse(Options, args, prog=prog, description=DESCRIPTION)
     check(options)
-    with streams.writer(options.output, [options.input]) as write:
+    with streams.writer(options.output, [options.input, options.prefixes]) as write:
         lines = streams.lines(options.input)
+        begun = None
+        if options.prefixes is not None:
+            files = (options.input, options.prefixes)
+            streams.count([path for path in files if path is not None])
+            begun = streams.lines(options.prefixes)
         predictor = decoding.load(options)
         results = decoding.translate(
             predictor,
@@ -64,7 +75,10 @@ def main(args: Sequence[str], prog: str) -> None:
             n_best=options.n_best,
             alignments=options.alignments,
             temperature=options.temperature if options.sample else None,
+            top_k=options.top_k,
+            top_p=options.top_p,
             seed=options.seed,
+            prefixes=begun,
             **decoding.replacement(predictor, options),
             window=1 if streams.is_terminal(options.input) else decoding.WINDOW,
         )
@@ -87,12 +101,12 @@ def check(options: Options) -> None:
                 f"--n-best is {options.n_best}, expected 1 to --beam-size "
                 f"({options.beam_size})"
             )
-        for name in ("temperature", "seed"):
+        for name in ("temperature", "top_k", "top_p", "seed"):
             value = getattr(options, name)
             if value != getattr(Options, name):
                 raise InputError(
-                    f"--{name} is {value} without --sample, expected both: a search "
-                    f"draws nothing"
+                    f"--{name.replace('_', '-')} is {value} without --sample, expected "
+                    f"both: a search draws nothing"
                 )
     if options.alignments:
         decoding.check_attention(options.workdir, "--alignments")

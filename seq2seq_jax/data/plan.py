@@ -54,6 +54,9 @@ class BatchPlan:
         self.place_of = np.concatenate([np.arange(count) for count in counts])
         self._epochs: dict[int, tuple[np.ndarray, list[np.ndarray]]] = {}
 
+    def __str__(self) -> str:
+        return f"{len(self):,} batches an epoch in {len(self.shapes)} shapes"
+
     def __len__(self) -> int:
         """Batches of an epoch."""
         return len(self.bucket_of)

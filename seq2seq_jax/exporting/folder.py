@@ -30,6 +30,8 @@ BAKED = (
     "coverage_penalty",
     "max_output_length",
     "stop",
+    "min_output_length",
+    "no_repeat_ngram",
 )
 
 

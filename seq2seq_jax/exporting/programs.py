@@ -18,6 +18,7 @@ from jax import export, lax
 from seq2seq_jax.config import ModelConfig
 from seq2seq_jax.exporting import weights
 from seq2seq_jax.inference import programs
+from seq2seq_jax.inference.constraints import FREE, Constraints
 from seq2seq_jax.inference.options import Search
 from seq2seq_jax.inference.predictor import Predictor
 from seq2seq_jax.types import BOS, PAD, Batch, Params
@@ -49,20 +50,23 @@ def translation(
     longest = search.max_output_length or predictor.max_length
     numbers, choices = programs.parted(search, longest)
     sizes = range(1, predictor.max_length + 1)
-    bounds = [0, *(predictor.limit(n, search.max_output_length) for n in sizes)]
-    limits = np.array(bounds, np.int32)
+    bounds = search.max_output_length, search.min_output_length
+    limits = np.array([0, *(predictor.limit(n, *bounds) for n in sizes)], np.int32)
 
     def whole(stored: dict[str, Any], source: jax.Array, lengths: jax.Array) -> Any:
         params = weights.unpack(stored, like, form)
 
         def part(source: jax.Array, lengths: jax.Array) -> dict[str, Any]:
+            most = jnp.asarray(limits)[jnp.minimum(lengths, len(limits) - 1)]
+            least = jnp.minimum(most, search.min_output_length)
             found = programs.decode(
                 params,
                 source,
                 lengths,
-                jnp.asarray(limits)[jnp.minimum(lengths, len(limits) - 1)],
+                most,
                 jnp.zeros(rows, jnp.uint32),
                 numbers,
+                Constraints(least) if search.min_output_length > 1 else FREE,
                 config=config,
                 choices=choices,
             )

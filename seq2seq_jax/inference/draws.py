@@ -36,6 +36,43 @@ def draw(
     return jnp.where(temperature > 0, drawn, best)
 
 
+def narrowed(
+    log_probs: jax.Array,
+    temperature: float | jax.Array,
+    top_k: jax.Array | None = None,
+    top_p: jax.Array | None = None,
+) -> jax.Array:
+    """`log_probs` `[..., N]` with -inf for what is too improbable to be drawn.
+
+    Args:
+        log_probs: need not sum to 1.
+        temperature: 0 or more, by which probabilities are taken for `top_p`.
+        top_k: keep so many of the largest (Fan et al. 2018); None: all.
+        top_p: of those keep the fewest, the largest first, that have this share of the
+            probability together (Holtzman et al. 2020, section 3.1); None: all.
+
+    What is as large as the smallest that is kept is kept too.
+
+    >>> log_probs = jnp.log(jnp.array([0.1, 0.6, 0.3]))
+    >>> [jnp.isfinite(narrowed(log_probs, 1.0, top_p=p)).tolist() for p in (0.6, 0.7)]
+    [[False, True, False], [False, True, True]]
+    """
+    if top_k is None and top_p is None:
+        return log_probs
+    falling = jnp.flip(jnp.sort(log_probs, axis=-1), axis=-1)
+    places = jnp.arange(falling.shape[-1])
+    kept = jnp.ones(falling.shape, bool)
+    if top_k is not None:
+        kept &= places < top_k
+    if top_p is not None:
+        scaled = (falling - falling[..., :1]) / jnp.maximum(temperature, COLDEST)
+        shares = jax.nn.softmax(jnp.where(kept, scaled, -jnp.inf), axis=-1)
+        before = jnp.cumsum(shares, axis=-1) - shares
+        kept &= (before < top_p) | (places == 0)
+    smallest = jnp.min(jnp.where(kept, falling, jnp.inf), axis=-1, keepdims=True)
+    return jnp.where(log_probs >= smallest, log_probs, -jnp.inf)
+
+
 def draw_weighted(uniform: jax.Array, weights: jax.Array) -> jax.Array:
     """The first place where the weights' running sum exceeds its share `uniform`.
 

@@ -32,8 +32,15 @@ class Search:
         temperature: a number: no search, but `n_best` samples of each text, in the
             order drawn, from the model's distribution with its logits divided by that;
             1 is the model's own, 0 is greedy. None: search.
+        top_k: of samples: draw each token from so many of the most probable; None: all.
+        top_p: of samples: draw each token from the fewest of the most probable (of
+            those of `top_k`) that have this share of the probability; None: all.
         seed: of the samples. What is drawn for a text depends on it, on the text and on
             its place among the texts, and sample n on neither `n_best` nor the batch.
+        min_output_length: tokens, EOS included, at least, as far as a text's largest
+            length lets.
+        no_repeat_ngram: n, so that no n tokens stand twice in an output in the same
+            order; 0: they may.
         replace_unk: whether texts have words for UNK, as `unknown.py` tells.
         dictionary: for that, source words to target words; what it lacks is copied.
     """
@@ -47,7 +54,11 @@ class Search:
     stop: str = "exact"
     coverage_penalty: float = 0.0
     temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
     seed: int = 0
+    min_output_length: int = 1
+    no_repeat_ngram: int = 0
     replace_unk: bool = False
     dictionary: Mapping[str, str] = field(default_factory=dict)
 
@@ -133,6 +144,16 @@ def check_sizes(search: Search, vocabulary: int) -> None:
         raise InputError(
             f"max_output_length is {search.max_output_length}, expected 1 or more"
         )
+    most = search.max_output_length or math.inf
+    if not 1 <= search.min_output_length <= most:
+        upto = "" if most == math.inf else f", up to max_output_length ({most})"
+        raise InputError(
+            f"min_output_length is {search.min_output_length}, expected 1 or more{upto}"
+        )
+    if search.no_repeat_ngram < 0:
+        raise InputError(
+            f"no_repeat_ngram is {search.no_repeat_ngram}, expected 0 (off) or more"
+        )
 
 
 def check_sampling(search: Search) -> None:
@@ -145,5 +166,16 @@ def check_sampling(search: Search) -> None:
             )
         if search.n_best < 1:
             raise InputError(f"n_best is {search.n_best}, expected 1 or more samples")
+    for name in ("top_k", "top_p"):
+        value = getattr(search, name)
+        if value is not None and search.temperature is None:
+            raise InputError(
+                f"{name} is {value} without temperature, expected both: a search draws "
+                f"nothing"
+            )
+    if search.top_k is not None and search.top_k < 1:
+        raise InputError(f"top_k is {search.top_k}, expected 1 or more")
+    if search.top_p is not None and not 0 < search.top_p <= 1:
+        raise InputError(f"top_p is {search.top_p}, expected more than 0, at most 1")
     if not 0 <= search.seed < SEEDS:
         raise InputError(f"seed is {search.seed}, expected 0 to {SEEDS - 1}")

@@ -5,9 +5,8 @@ import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import zip_longest
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,10 +14,18 @@ import numpy as np
 
 from seq2seq_jax.config import ModelConfig
 from seq2seq_jax.data.tokenizers import Tokenizer
-from seq2seq_jax.errors import InputError, choose
-from seq2seq_jax.inference import batching, options, programs, results, unknown
+from seq2seq_jax.errors import choose
+from seq2seq_jax.inference import (
+    batching,
+    constraints,
+    options,
+    programs,
+    results,
+    unknown,
+)
 from seq2seq_jax.inference import workdir as trained
 from seq2seq_jax.inference.batching import Group
+from seq2seq_jax.inference.inputs import Item, check_texts, in_pairs, is_text
 from seq2seq_jax.inference.options import Search
 from seq2seq_jax.inference.results import Hypothesis, Score
 from seq2seq_jax.nn import checks, model
@@ -29,18 +36,6 @@ SCORED = 2048  # of a batch whose targets are given: it has logits of all tokens
 MARGIN = 5  # tokens that an output may be longer than `length_ratio` says
 
 __all__ = ["Hypothesis", "Predictor", "Score"]
-
-
-class Item(NamedTuple):
-    """One input as ids, EOS included; the target is EOS alone where none is given.
-
-    Its number is its place in the stream, from 1; its text is the source's.
-    """
-
-    source: list[int]
-    target: list[int]
-    number: int
-    text: str
 
 
 def warn_user(message: str) -> None:
@@ -136,6 +131,7 @@ class Predictor:
         length_penalty: float = options.LENGTH_PENALTY,
         max_output_length: int | None = None,
         *,
+        prefixes: Iterable[str] | None = None,
         alignments: bool = True,
         window: int = 4096,
         **more: Any,
@@ -148,6 +144,8 @@ class Predictor:
         Args:
             texts: any number, read a window at a time.
             beam_size, n_best, length_penalty, max_output_length: see `options.Search`.
+            prefixes: as many texts that outputs begin with, the target's tokens; an
+                empty one asks for nothing.
             alignments: whether outputs have them.
             window: texts held at a time.
             more: the other options of `options.Search`, by their names.
@@ -167,14 +165,18 @@ class Predictor:
         options.check(search, self.target_tokenizer.size, self.config.attention)
         if search.replace_unk:
             unknown.check(self.config.attention, *self.tokenizers)
-        items = self.items((text, "") for text in texts)
+        if prefixes is None:
+            items = self.items((text, "") for text in texts)
+        else:
+            check_texts("prefixes", prefixes, window)
+            items = self.items(in_pairs(texts, prefixes, "texts", "prefixes"))
         return batching.process(
             (item if is_text(item) else None for item in items),
             window,
             length_of=lambda item: len(item.source),
             edges=batching.length_edges(self.max_length),
             rows_of=partial(programs.rows_of, alive=search.alive),
-            begin=partial(self.begin_search, search),
+            begin=partial(self.begin_search, search, prefixes is not None),
             finish=partial(self.read_hypotheses, search),
             blank=[results.nothing(search.alignments)],
         )
@@ -234,23 +236,34 @@ class Predictor:
                     f"(data.max_length of the training); the first is line {first:,}"
                 )
 
-    def limit(self, source_length: int, max_output_length: int | None = None) -> int:
+    def limit(
+        self,
+        source_length: int,
+        max_output_length: int | None = None,
+        min_output_length: int = 1,
+    ) -> int:
         """Tokens, EOS included, that the output of a source of that length may have."""
         if max_output_length is not None:
             return max_output_length
-        if self.length_ratio is None:
-            return min(2 * source_length + 10, self.max_length)
-        most = math.ceil(self.length_ratio * source_length) + MARGIN
-        return min(most, self.max_length)
+        most = 2 * source_length + 10
+        if self.length_ratio is not None:
+            most = math.ceil(self.length_ratio * source_length) + MARGIN
+        return min(max(most, min_output_length), self.max_length)
 
     def begin_search(
-        self, search: Search, items: list[Item], group: Group
+        self, search: Search, prefixed: bool, items: list[Item], group: Group
     ) -> Hypotheses:
         """Start on a batch of `translate`, without waiting for it."""
         lengths = [len(item.source) for item in items]
-        limits = [self.limit(n, search.max_output_length) for n in lengths]
         unused = [0] * (group.rows - len(items))
-        longest = self.limit(group.length, search.max_output_length)
+        longest, limits = self.limits(search, prefixed, items, group.length)
+        asked = constraints.FREE
+        if search.min_output_length > 1:
+            least = np.minimum(limits + unused, search.min_output_length)
+            asked = asked._replace(least=least.astype(np.int32))
+        if prefixed:
+            begun = [item.target[:-1] for item in items]
+            asked = asked._replace(prefix=programs.pad(begun, group.rows, longest))
         numbers, choices = programs.parted(search, longest)
         return programs.decode(
             self.params,
@@ -259,9 +272,30 @@ class Predictor:
             np.array(limits + unused, np.int32),
             np.array([i.number for i in items] + unused, np.uint32),
             numbers,
+            asked,
             config=self.config,
             choices=choices,
         )
+
+    def limits(
+        self, search: Search, prefixed: bool, items: list[Item], length: int
+    ) -> tuple[int, list[int]]:
+        """The longest output of a batch, and of each item; what must be said fits in.
+
+        Args:
+            search: the options.
+            prefixed: whether outputs begin with the items' targets.
+            items: of the batch.
+            length: padded, of the sources.
+        """
+        bounds = search.max_output_length, search.min_output_length
+        limits = [self.limit(len(item.source), *bounds) for item in items]
+        longest = self.limit(length, *bounds)
+        if prefixed:
+            longest = max(longest, self.max_length)
+            both = zip(limits, items, strict=True)
+            limits = [max(limit, len(item.target)) for limit, item in both]
+        return longest, limits
 
     def read_hypotheses(
         self, search: Search, items: list[Item], found: Hypotheses
@@ -296,30 +330,3 @@ class Predictor:
             return pieces
         shown = self.source_tokenizer.show(item.text)[: len(pieces) - 1]
         return [*shown, pieces[-1]]
-
-
-def is_text(item: Item) -> bool:
-    """Whether there is anything to translate."""
-    return len(item.source) > 1 and bool(item.text.strip())
-
-
-def check_texts(name: str, texts: Iterable[str], window: int) -> None:
-    """Refuse one string in place of many, which would be taken letter by letter."""
-    if isinstance(texts, str):
-        raise InputError(f"{name} is one string, expected a list of them: [{name}]")
-    if window < 1:
-        raise InputError(f"window is {window}, expected 1 or more")
-
-
-def in_pairs(
-    sources: Iterable[str], targets: Iterable[str]
-) -> Iterator[tuple[str, str]]:
-    """Pairs of two streams; an `InputError` where one of them ends first."""
-    for number, (source, target) in enumerate(zip_longest(sources, targets)):
-        if source is None or target is None:
-            short = "sources" if source is None else "targets"
-            raise InputError(
-                f"{short} end after {number:,} lines, expected as many sources as "
-                f"targets: each target is scored given its source"
-            )
-        yield source, target

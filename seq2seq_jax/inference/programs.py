@@ -14,6 +14,7 @@ import numpy as np
 
 from seq2seq_jax.config import ModelConfig
 from seq2seq_jax.inference.beams import Step
+from seq2seq_jax.inference.constraints import FREE, Constraints, constrained
 from seq2seq_jax.inference.options import Search
 from seq2seq_jax.inference.penalties import LENGTH_PENALTIES, gnmt_coverage
 from seq2seq_jax.inference.search import beam_search, greedy_search, sample_search
@@ -30,10 +31,13 @@ class Draws(NamedTuple):
     Attributes:
         temperature: of all.
         key: of all; a row's is this one, folded with its number.
+        top_k, top_p: of what is drawn from, see `draws.narrowed`; or None.
     """
 
     temperature: jax.Array
     key: jax.Array
+    top_k: jax.Array | None = None
+    top_p: jax.Array | None = None
 
 
 class Numbers(NamedTuple):
@@ -59,6 +63,7 @@ class Choices(NamedTuple):
         alignments: whether the result has them, else None.
         length_penalty_kind: an entry of `LENGTH_PENALTIES`.
         stop: an entry of `search.STOPS`.
+        ngram: as in `constraints.constrained`.
     """
 
     beam_size: int
@@ -67,13 +72,19 @@ class Choices(NamedTuple):
     alignments: bool
     length_penalty_kind: str
     stop: str
+    ngram: int = 0
 
 
 def parted(search: Search, max_length: int) -> tuple[Numbers, Choices]:
     """The options of a search by what another value of them costs."""
     draws = None
     if search.temperature is not None:
-        draws = Draws(jnp.float32(search.temperature), jax.random.key(search.seed))
+        draws = Draws(
+            jnp.float32(search.temperature),
+            jax.random.key(search.seed),
+            None if search.top_k is None else jnp.int32(search.top_k),
+            None if search.top_p is None else jnp.float32(search.top_p),
+        )
     numbers = Numbers(
         alpha=jnp.float32(search.length_penalty),
         beta=jnp.float32(search.coverage_penalty) if search.coverage_penalty else None,
@@ -86,6 +97,7 @@ def parted(search: Search, max_length: int) -> tuple[Numbers, Choices]:
         search.alignments or search.replace_unk,
         search.length_penalty_kind,
         search.stop,
+        search.no_repeat_ngram,
     )
 
 
@@ -97,6 +109,7 @@ def decode(
     limits: jax.Array,
     rows: jax.Array,
     numbers: Numbers,
+    asked: Constraints = FREE,
     *,
     config: ModelConfig,
     choices: Choices,
@@ -110,13 +123,17 @@ def decode(
         limits: `[B]` largest lengths of the outputs, 0 in those rows.
         rows: `[B]` a number for each row, which its samples depend on.
         numbers, choices: the search, as `parted` gives it.
+        asked: of the outputs, row by row.
         config: the model's.
     """
     mask = jnp.arange(source.shape[1]) < lengths[:, None]
     beta, penalty = numbers.beta, LENGTH_PENALTIES[choices.length_penalty_kind]
     search = search_of(numbers, choices, rows)
+    parts = started(params, config, source, mask)
+    if choices.ngram or any(x is not None for x in asked):
+        parts = constrained(*parts, choices.max_length, asked, choices.ngram)
     found = search(
-        *started(params, config, source, mask),
+        *parts,
         limits,
         max_length=choices.max_length,
         length_penalty=penalty(numbers.alpha),
@@ -137,6 +154,8 @@ def search_of(
             keys=jax.vmap(jax.random.fold_in, (None, 0))(draws.key, rows),
             samples=choices.n_best,
             temperature=draws.temperature,
+            top_k=draws.top_k,
+            top_p=draws.top_p,
         )
     if choices.beam_size == 1:
         return greedy_search

@@ -61,7 +61,7 @@ from seq2seq_jax.inference.beams import (
     record,
     run,
 )
-from seq2seq_jax.inference.draws import draw
+from seq2seq_jax.inference.draws import draw, narrowed
 from seq2seq_jax.inference.penalties import (
     CoveragePenalty,
     LengthPenalty,
@@ -164,6 +164,8 @@ def sample_search(
     samples: int,
     max_length: int,
     temperature: float | jax.Array = 1.0,
+    top_k: jax.Array | None = None,
+    top_p: jax.Array | None = None,
     length_penalty: LengthPenalty = no_penalty,
     coverage_penalty: CoveragePenalty | None = None,
     mask: jax.Array | None = None,
@@ -181,6 +183,7 @@ def sample_search(
             on how many samples there are.
         samples: N, drawn for each row.
         temperature: 0 or more; 1 draws from the model itself, 0 is greedy search.
+        top_k, top_p: draw from the most probable alone, as `draws.narrowed` tells.
         length_penalty, coverage_penalty: as in `beam_search`, for the scores alone.
 
     Returns:
@@ -199,7 +202,8 @@ def sample_search(
         def one(key: jax.Array, log_probs: jax.Array) -> jax.Array:
             return draw(jax.random.fold_in(key, time), log_probs, temperature)
 
-        return jax.vmap(jax.vmap(one))(own, log_probs)
+        likely = narrowed(log_probs, temperature, top_k, top_p)
+        return jax.vmap(jax.vmap(one))(own, likely)
 
     first = first_beam(step, rules, state, samples)
     return run(functools.partial(lone_step, choose), step, rules, own, first)

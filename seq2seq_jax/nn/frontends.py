@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import jax
 
-from seq2seq_jax.nn import layers
+from seq2seq_jax.nn import layers, shards
+from seq2seq_jax.nn.shards import Shards
 from seq2seq_jax.types import Array, Params
 
 
@@ -15,11 +16,12 @@ class Frontend(NamedTuple):
     Attributes:
         init: `(key, source_size, embedding_size, initializers) -> params`;
             `source_size` is the vocabulary's size, or the number of features.
-        apply: `(params, source) -> [..., S, E]`.
+        apply: `(params, source, cut=None) -> [..., S, E]`; with `cut`, params are a
+            device's part of them.
     """
 
     init: Callable[..., Params]
-    apply: Callable[[Params, Array], jax.Array]
+    apply: Callable[..., jax.Array]
 
 
 def tokens_init(
@@ -29,14 +31,14 @@ def tokens_init(
     return {"table": inits.embedding(key, (source_size, embedding_size))}
 
 
-def tokens(params: Params, source: Array) -> jax.Array:
+def tokens(params: Params, source: Array, cut: Shards | None = None) -> jax.Array:
     """Embeddings of token ids `[..., S]`.
 
     >>> import jax.numpy as jnp
     >>> tokens({"table": jnp.eye(3)}, jnp.array([2, 0])).tolist()
     [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
     """
-    return layers.embed(params["table"], source)
+    return shards.embed(params["table"], source, cut)
 
 
 FRONTENDS = {"tokens": Frontend(tokens_init, tokens)}

@@ -8,6 +8,7 @@ import jax
 from seq2seq_jax.nn import layers
 from seq2seq_jax.nn.candidates import sampled_cross_entropy
 from seq2seq_jax.nn.losses import linear_cross_entropy
+from seq2seq_jax.nn.shards import Shards
 from seq2seq_jax.types import Array, Params, Sums
 
 
@@ -18,7 +19,8 @@ class Head(NamedTuple):
         init: `(key, readout_size, target_size, initializers, tied) -> params`.
         apply: `(params, readout [..., R], table=None) -> outputs`; a `table [V, E]`
             takes the place of the head's own matrix (tied embeddings).
-        loss: `(params, readout, targets, mask, label_smoothing, table=None) -> Sums`.
+        loss: `(params, readout, targets, mask, label_smoothing, table=None,
+            cut=None) -> Sums`; with `cut`, params and table are a device's part.
         sampled_loss: `(params, readout, targets, mask, negatives [k], dtype,
             table=None) -> Sums`, the target against sampled tokens alone; its params
             and table are float32, products are `dtype`. None: there is none.
@@ -60,6 +62,7 @@ def vocabulary_loss(
     mask: Array,
     label_smoothing: float = 0.0,
     table: Array | None = None,
+    cut: Shards | None = None,
 ) -> Sums:
     """Label-smoothed cross-entropy, without logits of all tokens at once.
 
@@ -71,7 +74,7 @@ def vocabulary_loss(
     """
     kernel = params["kernel"] if table is None else table.T
     return linear_cross_entropy(
-        readout, kernel, params["bias"], targets, mask, label_smoothing
+        readout, kernel, params["bias"], targets, mask, label_smoothing, cut
     )
 
 

@@ -5,6 +5,11 @@ takes a few hundred tokens at a time, and the same pass that computes their loss
 computes its gradient, so that nothing is stored for the backward pass and nothing
 computed twice. Real tokens come first, and the loop ends with the last of them: padding
 costs no products.
+
+Of a vocabulary that is cut over devices (`nn/shards.py`) each has the logits of its
+part alone. For each chunk they tell each other a few numbers a token, the largest
+logit, the sum of exponentials and the target's logit, and the softmax is that of the
+whole vocabulary.
 """
 
 from collections.abc import Callable
@@ -14,14 +19,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from seq2seq_jax.nn import layers
+from seq2seq_jax.nn import layers, shards
+from seq2seq_jax.nn.shards import Shards
 from seq2seq_jax.types import Array, Sums
 
 LOGITS = 2**21  # logits at a time: 8 MB, which stay in the cache of most machines
 SMALLEST = 64  # tokens at a time, however large the vocabulary
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(5,))
+@partial(jax.custom_vjp, nondiff_argnums=(5, 6))
 def linear_cross_entropy(
     readout: Array,
     kernel: Array,
@@ -29,6 +35,7 @@ def linear_cross_entropy(
     targets: Array,
     mask: Array,
     label_smoothing: float = 0.0,
+    cut: Shards | None = None,
 ) -> Sums:
     """Sums over real tokens of the label-smoothed cross-entropy.
 
@@ -45,6 +52,8 @@ def linear_cross_entropy(
         targets: `[...]` ids.
         mask: `[...]` bool.
         label_smoothing: u.
+        cut: how the vocabulary is; kernel and bias are then this device's, `[R, V / M]`
+            and `[V / M]`. None: it is not.
 
     >>> zeros = jnp.zeros((1, 2)), jnp.zeros((2, 4)), jnp.zeros(4)
     >>> sums = linear_cross_entropy(*zeros, jnp.array([2]), jnp.array([True]), 0.0)
@@ -54,11 +63,12 @@ def linear_cross_entropy(
 
     def add(sums: Sums, chunk: tuple, _: jax.Array) -> Sums:
         x, y, real = chunk
-        here = chunk_sums(x, y, real, kernel, bias, label_smoothing)[0]
+        here = chunk_sums(x, y, real, kernel, bias, label_smoothing, cut)[0]
         return jax.tree.map(jnp.add, sums, here)
 
     chunks, _ = ordered_chunks(readout, targets, mask, kernel.shape[-1])
-    return fold(add, no_sums(readout), chunks, jnp.sum(mask))
+    count = shards.longest(jnp.sum(mask), cut)
+    return fold(add, no_sums(readout), chunks, count)
 
 
 def no_sums(like: Array) -> Sums:
@@ -131,18 +141,29 @@ def chunk_sums(
     kernel: Array,
     bias: Array,
     label_smoothing: float,
+    cut: Shards | None = None,
 ) -> tuple[Sums, tuple[jax.Array, jax.Array]]:
     """A chunk's sums, and exp(l - max) with its sum: the softmax, for the gradient."""
     logits = layers.matmul(readout, kernel) + bias
-    largest = jnp.max(logits, axis=-1, keepdims=True)
-    exps = jnp.exp(logits - largest)
+    filling = shards.is_filling(kernel.shape[-1], cut)
+    known = logits if filling is None else jnp.where(filling, -jnp.inf, logits)
+    largest = shards.largest(jnp.max(known, axis=-1, keepdims=True), cut)
+    exps = jnp.exp(known - largest)
     norm = jnp.sum(exps, axis=-1, keepdims=True)
+    places, own = shards.own_places(targets, kernel.shape[-1], cut)
+    target = jnp.take_along_axis(logits, places[..., None], axis=-1)[..., 0]
+    mean = mean_logit(logits, filling, cut) if label_smoothing else None
+    if own is not None:
+        parts = [norm[..., 0], jnp.where(own, target, 0.0)]
+        parts += [] if mean is None else [mean]
+        # Stacked, so that they are one all-reduce whatever the compiler joins.
+        total, target, *rest = shards.summed(jnp.stack(parts), cut)
+        norm, mean = total[..., None], rest[0] if rest else None
     lse = (jnp.log(norm) + largest)[..., 0]
-    target = jnp.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
     nll = lse - target
     loss = nll
-    if label_smoothing:
-        smooth = lse - jnp.mean(logits, axis=-1)
+    if mean is not None:
+        smooth = lse - mean
         loss = (1.0 - label_smoothing) * nll + label_smoothing * smooth
     sums = Sums(
         loss=jnp.sum(jnp.where(mask, loss, 0.0)),
@@ -153,6 +174,38 @@ def chunk_sums(
     return sums, (exps, norm)
 
 
+def mean_logit(
+    logits: jax.Array, filling: jax.Array | None, cut: Shards | None
+) -> jax.Array:
+    """This device's share of the mean `[...]` over the whole vocabulary."""
+    if cut is None:
+        return jnp.mean(logits, axis=-1)
+    known = logits if filling is None else jnp.where(filling, 0.0, logits)
+    return jnp.sum(known, axis=-1) / cut.size
+
+
+def chunk_slopes(
+    parts: tuple[jax.Array, jax.Array],
+    targets: Array,
+    mask: Array,
+    label_smoothing: float,
+    cut: Shards | None,
+) -> jax.Array:
+    """The loss's gradient in a chunk's logits: softmax - (1 - u) onehot - u / V."""
+    exps, norm = parts
+    columns = exps.shape[-1]
+    size = columns if cut is None else cut.size
+    places, own = shards.own_places(targets, columns, cut)
+    onehot = jnp.arange(columns) == places[..., None]
+    if own is not None:
+        onehot &= own[..., None]
+    d_logits = exps / norm - label_smoothing / size
+    d_logits = d_logits - jnp.where(onehot, 1.0 - label_smoothing, 0.0)
+    filling = shards.is_filling(columns, cut)
+    real = mask[..., None] if filling is None else mask[..., None] & ~filling
+    return jnp.where(real, d_logits, 0.0)
+
+
 def forward(
     readout: Array,
     kernel: Array,
@@ -160,18 +213,16 @@ def forward(
     targets: Array,
     mask: Array,
     label_smoothing: float,
+    cut: Shards | None,
 ) -> tuple[Sums, tuple]:
-    """The sums and the loss's gradient: d l = softmax - (1 - u) onehot - u / V."""
+    """The sums and the loss's gradient."""
     size = kernel.shape[-1]
 
     def add(totals: tuple, chunk: tuple, number: jax.Array) -> tuple:
         d_kernel, d_bias, d_readout, total = totals
         x, y, real = chunk
-        sums, (exps, norm) = chunk_sums(x, y, real, kernel, bias, label_smoothing)
-        onehot = jnp.arange(size) == y[..., None]
-        d_logits = exps / norm - label_smoothing / size
-        d_logits = d_logits - jnp.where(onehot, 1.0 - label_smoothing, 0.0)
-        d_logits = jnp.where(real[..., None], d_logits, 0.0)
+        sums, parts = chunk_sums(x, y, real, kernel, bias, label_smoothing, cut)
+        d_logits = chunk_slopes(parts, y, real, label_smoothing, cut)
         d_kernel = d_kernel + layers.summed_products(
             x.astype(kernel.dtype), d_logits.astype(kernel.dtype)
         )
@@ -187,14 +238,18 @@ def forward(
     zeros = partial(jnp.zeros_like, readout, dtype=jnp.float32)
     chunks, places = ordered_chunks(readout, targets, mask, size)
     rows = zeros(shape=chunks[0].shape)
-    first = zeros(shape=kernel.shape), zeros(shape=size), rows, no_sums(readout)
-    d_kernel, d_bias, rows, sums = fold(add, first, chunks, jnp.sum(mask))
-    d_readout = rows.reshape(-1, readout.shape[-1])[places]
+    slopes = zeros(shape=kernel.shape), zeros(shape=size), rows
+    first = *shards.different(slopes, cut), no_sums(readout)
+    count = shards.longest(jnp.sum(mask), cut)
+    d_kernel, d_bias, rows, sums = fold(add, first, chunks, count)
+    d_readout = shards.summed(rows, cut).reshape(-1, readout.shape[-1])[places]
     d_readout = d_readout.reshape(readout.shape).astype(readout.dtype)
     return sums, (d_readout, d_kernel.astype(kernel.dtype), d_bias)
 
 
-def backward(label_smoothing: float, gradients: tuple, cotangent: Sums) -> tuple:
+def backward(
+    label_smoothing: float, cut: Shards | None, gradients: tuple, cotangent: Sums
+) -> tuple:
     """The stored gradients times the loss's cotangent; ids and mask have none."""
     scaled = jax.tree.map(lambda g: g * cotangent.loss.astype(g.dtype), gradients)
     return (*scaled, None, None)

@@ -15,6 +15,7 @@ from seq2seq_jax.nn.encoder import ENCODERS
 from seq2seq_jax.nn.frontends import FRONTENDS
 from seq2seq_jax.nn.heads import HEADS
 from seq2seq_jax.nn.recurrence import to_time_major
+from seq2seq_jax.nn.shards import Shards
 from seq2seq_jax.nn.stack import Noise
 from seq2seq_jax.types import (
     Array,
@@ -60,6 +61,7 @@ def encode(
     source: Array,
     source_mask: Array,
     key: Key = None,
+    cut: Shards | None = None,
 ) -> EncoderOutput:
     """Annotations of a source `[..., S]`; `key` brings dropout."""
     reader = ENCODERS[config.encoder]
@@ -67,7 +69,7 @@ def encode(
     if not reader.reads:
         return reader.encode(layer_params, config, None, source_mask, key)
     table = params["target" if is_input_tied(config) else "source"]
-    embedded = FRONTEND.apply(table, source)
+    embedded = FRONTEND.apply(table, source, cut)
     return reader.encode(layer_params, config, embedded, source_mask, key)
 
 
@@ -148,20 +150,21 @@ def run(
     batch: Batch,
     key: Key = None,
     own: Array | None = None,
+    cut: Shards | None = None,
 ) -> tuple[jax.Array, jax.Array]:
     """Teacher-forced `(readouts [B, T, R], attention weights [B, T, S])`.
 
     With a key, `own` is the probability that the decoder reads what it has said itself
-    in place of the true last token.
+    in place of the true last token. `cut`: as in `loss`, without `own`.
     """
     keys = layers.split_key(key, 5)
-    encoded = encode(params, config, batch.source, batch.source_mask, keys[0])
+    encoded = encode(params, config, batch.source, batch.source_mask, keys[0], cut)
     memory, state = start(params, config, encoded)
     if own is not None and key is not None:
         read = own_inputs(params, config, memory, state, batch.target_in, keys, own)
         batch = batch.replace(target_in=read)  # type: ignore[attr-defined]
     # Before the cast: a frequent token's gradient would saturate a bfloat16 sum.
-    embedded = FRONTEND.apply(params["target"], batch.target_in)
+    embedded = FRONTEND.apply(params["target"], batch.target_in, cut)
     params = layers.cast_kernels(params, config.dtype)
     embedded = layers.dropout(keys[1], config.dropout, embedded)
     readout, weights = decoder.unroll(
@@ -225,13 +228,16 @@ def loss(
     *,
     negatives: Array | None = None,
     own: Array | None = None,
+    cut: Shards | None = None,
 ) -> Sums:
     """Sums over the batch's real target tokens; divide by `weight` for means.
 
     `negatives [k]`: ids from `candidates.draw`, the target's rivals in a sampled
-    softmax; None: the whole vocabulary. `own`: as in `run`.
+    softmax; None: the whole vocabulary. `own`: as in `run`. `cut`: how vocabularies are
+    cut over devices; embeddings and head of `params` are then this device's, and there
+    are neither `negatives` nor `own`.
     """
-    readout, _ = run(params, config, batch, key, own)
+    readout, _ = run(params, config, batch, key, own, cut)
     if negatives is not None and HEAD.sampled_loss is not None:
         said, table = (batch.target_out, batch.target_mask), tied_table(params, config)
         args = params["head"], readout, *said, negatives, config.dtype, table
@@ -245,6 +251,7 @@ def loss(
             batch.target_mask,
             label_smoothing,
             tied_table(params, config),
+            cut,
         )
 
 

@@ -1,7 +1,7 @@
 """The programs of a config, lowered from shapes for devices that may not be there.
 
-They are those that training and search run: the training step under the same
-`jax.pmap`, `inference.programs.decode` under its own jit. No array is made.
+They are those that training and search run: the training step mapped over devices in
+the same way, `inference.programs.decode` under its own jit. No array is made.
 """
 
 import math
@@ -18,7 +18,7 @@ from seq2seq_jax.data.buckets import choose_edges, count_rows
 from seq2seq_jax.inference import programs
 from seq2seq_jax.inference.options import LENGTH_PENALTY, Search
 from seq2seq_jax.nn.recurrence import turn
-from seq2seq_jax.training import horizon, optimizer, parallel
+from seq2seq_jax.training import horizon, layout, optimizer, parallel
 from seq2seq_jax.training import programs as training_programs
 from seq2seq_jax.types import Batch, TrainState
 
@@ -86,24 +86,38 @@ def resolved(config: Config, platform: str) -> Config:
 
 
 def state_of(config: Config) -> TrainState:
-    """The shapes of a training's state."""
+    """The shapes of a training's state, as a checkpoint has it."""
     tx = optimizer.make(config.training)
     make = partial(training_programs.first_state, config, *vocabularies(config), tx)
     return jax.eval_shape(make, jax.random.key(0))
 
 
-def sizes(state: TrainState) -> Sizes:
-    """Count a state."""
+def layout_of(
+    config: Config, devices: parallel.Devices, tx: Any
+) -> layout.Whole | layout.Cut:
+    """How the state of a training lies on devices."""
+    sizes = vocabularies(config)
+    first = partial(training_programs.first_state, config, *sizes, tx)
+    return layout.of(config.training, devices, first)
+
+
+def sizes(state: TrainState, placed: TrainState | None = None) -> Sizes:
+    """Count a state, and the bytes of a device's part of it, as it is placed."""
+    placed = placed or state
     numbers = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(state.params))
-    beside = (state.opt_state, state.average)
-    return Sizes(numbers, size_of(state.params), size_of(beside))
+    beside = (placed.opt_state, placed.average)
+    return Sizes(numbers, size_of(placed.params), size_of(beside))
 
 
 def size_of(tree: Any) -> int:
-    """Bytes of a tree of arrays or shapes."""
-    return sum(
-        math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree)
-    )
+    """Bytes of a device's part of a tree of arrays or shapes."""
+
+    def bytes_of(leaf: Any) -> int:
+        place, shape = getattr(leaf, "sharding", None), leaf.shape
+        part = shape if place is None else place.shard_shape(shape)
+        return math.prod(part) * leaf.dtype.itemsize
+
+    return sum(map(bytes_of, jax.tree.leaves(tree)))
 
 
 def batch_of(shape: Shape, devices: int, pieces: int) -> tuple[Any, Any]:
@@ -131,8 +145,9 @@ def train_step(config: Config, devices: parallel.Devices, shape: Shape) -> Any:
     """The training step and its arguments' shapes: `(mapped step, arguments)`."""
     tx = optimizer.make(config.training)
     step = training_programs.train_step_of(config, vocabularies(config)[1], tx)
-    batch = batch_of(shape, devices.count, config.training.accumulate)
-    return parallel.mapped_train_step(step, devices), (state_of(config), *batch)
+    batch = batch_of(shape, devices.ways, config.training.accumulate)
+    place = layout_of(config, devices, tx)
+    return place.train_step(step), (place.arguments(), *batch)
 
 
 def options_of(beam_size: int) -> Search:

@@ -14,7 +14,7 @@ from seq2seq_jax.planning.devices import Device, Topology
 from seq2seq_jax.planning.memory import Memory
 from seq2seq_jax.planning.programs import Shape, Sizes
 from seq2seq_jax.planning.roofline import Seconds, seconds
-from seq2seq_jax.training import checks, parallel
+from seq2seq_jax.training import checks, layout, optimizer, parallel
 
 PATIENCE = 20  # seconds that a step may take for it to be timed
 FURTHEST = 64  # times as many rows as the config's, to look for the largest batch
@@ -78,6 +78,8 @@ class Plan:
         dtype: of the products.
         turn: steps in one turn of a loop.
         sizes: of the state.
+        ways: parts that a batch is cut in: as many as devices, or as rows of those that
+            share a vocabulary.
         shapes: batches of a training, if lengths were spread evenly.
         training, search: the programs at the longest; None: not asked for.
         beam_size: of the search.
@@ -91,6 +93,7 @@ class Plan:
     dtype: str
     turn: int
     sizes: Sizes
+    ways: int
     shapes: list[Shape]
     training: Program
     search: Program | None
@@ -99,13 +102,14 @@ class Plan:
     largest: int | None
 
 
-def check(config: Config, beam_size: int) -> None:
+def check(config: Config, beam_size: int, devices: int = 1) -> None:
     """Refuse a config that training would refuse, and a beam that cannot be.
 
     Raises:
         InputError: naming the field or option, what came and what was expected.
     """
     checks.check(config)
+    layout.check(config.training, devices)
     if config.model.backend == "pallas":
         raise InputError(
             "model.backend is 'pallas', but a plan cannot read what a kernel of ours "
@@ -139,15 +143,19 @@ def make(
     dtype, device = config.model.dtype, topology.device
     if device.platform == "cpu":
         device = measure.cpu(dtype)
-    site = Site(device, parallel.local(devices), dtype)
+    placed = parallel.local(devices, config.training.vocabulary_shards)
+    site = Site(device, placed, dtype)
     shapes = programs.shapes(config)
+    tx = optimizer.make(config.training)
+    state = programs.layout_of(config, placed, tx).arguments()
     training = plan_training(config, site, shapes[-1])
     return Plan(
         topology=topology,
         device=device,
         dtype=dtype,
         turn=config.model.unroll or 1,
-        sizes=programs.sizes(programs.state_of(config)),
+        sizes=programs.sizes(programs.state_of(config), state),
+        ways=placed.ways,
         shapes=shapes,
         training=training,
         search=plan_search(config, site, beam_size) if search else None,
@@ -173,7 +181,7 @@ def plan_training(config: Config, site: Site, shape: Shape) -> Program:
     start = time.perf_counter()
     built = memory.compiled(step.lower(*arguments))
     seconds = time.perf_counter() - start
-    rows = site.devices.count * arguments[2].shape[1]
+    rows = site.devices.ways * arguments[2].shape[1]
     shape = shape._replace(rows=rows)
     return read(
         built,
@@ -261,7 +269,7 @@ def largest_batch(config: Config, site: Site, full: Program) -> int:
     What a step needs grows in a straight line with the rows of a device once they are
     many, so the config's batch and one near the limit tell it.
     """
-    count, pieces = site.devices.count, config.training.accumulate
+    count, pieces = site.devices.ways, config.training.accumulate
     rows, peak = full.shape.rows // count, full.memory.peak
     room, temporary = site.device.usable, full.memory.temporary
     share = (room - (peak - temporary)) / temporary

@@ -32,8 +32,7 @@ def seconds(work: Iterable[Item], device: Device, dtype: str, count: int) -> Sec
     """The roofline of each operation, added up.
 
     An operation takes the longer of its FLOPs over the device's FLOP/s and its bytes
-    over the memory's bytes/s, and a launch. An all-reduce of n devices in a ring sends
-    2 (n - 1) / n of its bytes.
+    over the memory's bytes/s, and a launch. Collectives go round a ring: see `hops`.
 
     Args:
         work: what the program does on one device.
@@ -50,6 +49,26 @@ def seconds(work: Iterable[Item], device: Device, dtype: str, count: int) -> Sec
         else:
             memory += item.times * moving
         launches += item.times * item.kernel * device.launch
-        if count > 1:
-            links += item.times * 2 * (count - 1) / count * item.sent / device.link
+        if item.sent and count > 1:
+            sent = hops(item.opcode, item.group or count) * item.sent
+            links += item.times * sent / device.link
     return Seconds(products, memory, launches, links)
+
+
+def hops(opcode: str, count: int) -> float:
+    """How often a device sends what a collective takes from it, of n in a ring.
+
+    An all-reduce is a reduce-scatter, of which each device sends (n - 1) / n, and an
+    all-gather of what that left.
+
+    >>> [hops(opcode, 4) for opcode in ("all-reduce", "reduce-scatter", "all-gather")]
+    [1.5, 0.75, 3]
+    """
+    match opcode:
+        case "all-reduce":
+            return 2 * (count - 1) / count
+        case "reduce-scatter" | "all-to-all" | "ragged-all-to-all":
+            return (count - 1) / count
+        case "all-gather":
+            return count - 1
+    return 1

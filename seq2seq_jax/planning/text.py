@@ -101,7 +101,7 @@ def largest(plan: Plan) -> str:
 def program(plan: Plan, it: Program, token: str) -> Iterator[str]:
     """The lines that training and search have in common."""
     shape, memory, device = it.shape, it.memory, plan.device
-    share = f", {shape.rows // plan.topology.number} a device"
+    share = f", {shape.rows // plan.ways} a device"
     together = it is plan.training and plan.topology.number > 1
     yield row(
         "batch",

@@ -37,6 +37,7 @@ class Item(NamedTuple):
         products: matrix products in it.
         kernel: whether it is launched by itself.
         sent: bytes that a collective takes from this device.
+        group: devices that meet in a collective; 0: all of them.
     """
 
     opcode: str
@@ -47,6 +48,7 @@ class Item(NamedTuple):
     products: int
     kernel: bool
     sent: int
+    group: int = 0
 
 
 class Loop(NamedTuple):
@@ -134,13 +136,30 @@ def _item(
     products = list(_products(module, computation, instruction))
     scalar = all(not array.dims for array in instruction.shape)
     launched = bool(instruction.operands) and (opcode == "fusion" or not scalar)
-    sent = 0
+    sent = group = 0
     if opcode in COLLECTIVES:
         read = computation.operands(instruction)
         sent = sum(array.size for source in read for array in source.shape)
+        group = group_of(instruction)
     moved = 0 if sent else moved_bytes(module, computation, instruction)
     flops = sum(products)
-    return Item(opcode, times, loop, flops, moved, len(products), launched, sent)
+    return Item(opcode, times, loop, flops, moved, len(products), launched, sent, group)
+
+
+def group_of(collective: Instruction) -> int:
+    """How many devices meet in a collective; 0: all of them.
+
+    >>> from seq2seq_jax.planning.hlo import read
+    >>> group_of(read("%r = f32[] all-reduce(%x), replica_groups={{0,1},{2,3}}"))
+    2
+    >>> group_of(read("%r = f32[] all-reduce(%x), replica_groups=[2,4]<=[8]"))
+    4
+    """
+    listed = re.search(r"replica_groups=\{\{([\d,]*)\}", collective.attributes)
+    if listed:
+        return listed.group(1).count(",") + 1
+    counted = re.search(r"replica_groups=\[\d+,(\d+)\]", collective.attributes)
+    return int(counted.group(1)) if counted else 0
 
 
 def _products(

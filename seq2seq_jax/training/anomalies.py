@@ -46,7 +46,8 @@ def without_anomalies(
     from the authors' code, lingvo: the averages' decay, 0.995, from when on they are
     trusted (277 updates), and that an anomaly counts in them as the largest norm that
     would have been none. What is left out has no part in `inner`'s state: its moments
-    and its count, which schedules read, are those of the updates made.
+    and its count, which schedules read, are those of the updates made. Who has but a
+    part of the gradient is told `norm`.
     """
 
     def init(params: Params) -> NormState:
@@ -54,8 +55,12 @@ def without_anomalies(
         none = jnp.zeros((), jnp.int32)
         return NormState(zero, zero, zero, none, inner.init(params))
 
-    def update(updates, state, params=None):
-        norm = jnp.maximum(optax.tree.norm(updates), SMALLEST)
+    inner = optax.with_extra_args_support(inner)
+
+    def update(updates, state, params=None, *, norm=None, **more):
+        if norm is None:
+            norm = optax.tree.norm(updates)
+        norm = jnp.maximum(norm, SMALLEST)
         log = jnp.log(norm).astype(jnp.float32)
         limit, sure = largest(state, deviations), state.weight > SURE
         anomaly = sure & (log > limit)
@@ -65,7 +70,7 @@ def without_anomalies(
             return jax.tree.map(jnp.zeros_like, updates), state.inner
 
         def made():
-            return inner.update(updates, state.inner, params)
+            return inner.update(updates, state.inner, params, norm=norm, **more)
 
         changes, kept = jax.lax.cond(anomaly, left_out, made)
         return changes, NormState(
@@ -76,7 +81,7 @@ def without_anomalies(
             kept,
         )
 
-    return optax.GradientTransformation(init, update)
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
 def averaged(total: Array, new: Array | float) -> Array:

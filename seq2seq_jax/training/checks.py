@@ -33,6 +33,7 @@ def check(config: Config) -> None:
         measure([training.metric], [""], [[""]])
     choose(NORMALIZERS, training.normalize, "training.normalize")
     check_sampled_softmax(config)
+    check_shards(config)
     trouble.check(training)
     if training.scheduled_sampling > 1:
         raise InputError(
@@ -102,6 +103,25 @@ def check_sampled_softmax(config: Config) -> None:
         raise InputError(
             "training.sampled_softmax is set, but the model's head has no sampled "
             "loss: set training.sampled_softmax 0"
+        )
+
+
+def check_shards(config: Config) -> None:
+    """Refuse, for a vocabulary cut over devices, what needs all of it on each."""
+    training = config.training
+    if training.vocabulary_shards == 1:
+        return
+    told = f"training.vocabulary_shards is {training.vocabulary_shards}"
+    for name in ("sampled_softmax", "scheduled_sampling"):
+        if value := getattr(training, name):
+            raise InputError(
+                f"{told}, but training.{name} {value} needs the whole vocabulary on "
+                f"every device: set training.vocabulary_shards 1, or training.{name} 0"
+            )
+    if config.model.backend == "pallas":
+        raise InputError(
+            f"{told}, but model.backend is 'pallas', whose interpreter cannot be cut "
+            f"over devices: set model.backend auto, which has the kernels on TPUs"
         )
 
 

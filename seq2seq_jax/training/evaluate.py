@@ -19,6 +19,8 @@ from seq2seq_jax.inference.predictor import Predictor
 from seq2seq_jax.nn import model
 from seq2seq_jax.training import parallel
 from seq2seq_jax.training.hosts import ALONE, Hosts
+from seq2seq_jax.training.layout import Cut, Whole
+from seq2seq_jax.training.objective import cut_of
 from seq2seq_jax.training.step import eval_step
 from seq2seq_jax.types import Batch, Params
 
@@ -77,7 +79,7 @@ class Evaluator:
         config: of the run.
         data: its corpora and tokenisers.
         workdir: where `lengths.json` is.
-        devices: that the parameters are on.
+        layout: how the parameters lie on the devices.
         check: called before each batch; what it raises ends the evaluation.
         hosts: the processes that share the work.
     """
@@ -87,16 +89,18 @@ class Evaluator:
         config: Config,
         data: Prepared,
         workdir: Path,
-        devices: parallel.Devices,
+        layout: Whole | Cut,
         check: Callable[[], None] = go_on,
         hosts: Hosts = ALONE,
     ):
+        cut = cut_of(config.training, data.target_tokenizer.size)
+
         def loss(params: Params, batch: Batch, key: Any, update: Any) -> Any:
-            return model.loss(params, config.model, batch, 0.0, key)
+            return model.loss(params, config.model, batch, 0.0, key, cut=cut)
 
         self._config, self._data, self._check = config, data, check
-        self._devices, self._hosts = devices, hosts
-        self._step = parallel.mapped_eval_step(partial(eval_step, loss), devices)
+        self._layout, self._hosts = layout, hosts
+        self._step = layout.eval_step(partial(eval_step, loss))
         self._length_ratio = read_length_ratio(workdir / "lengths.json")
 
     def loss(self, params: Params, corpus: Corpus) -> dict[str, float]:
@@ -108,7 +112,7 @@ class Evaluator:
         share = self._hosts.index, self._hosts.count
         for batch in eval_batches(corpus, self._config, *share):
             self._check()
-            cut, _ = parallel.shard_batch(batch, self._devices.count)
+            cut, _ = parallel.shard_batch(batch, self._layout.devices.ways)
             sums = jax.device_get(self._step(params, cut))
             nll += float(sums.nll)
             correct += float(sums.correct)
@@ -165,7 +169,7 @@ class Evaluator:
     ) -> Iterable[list[Any]]:
         # One device decodes: a state spread over all would make each do all the work.
         predictor = Stoppable(
-            jax.device_put(params, self._devices.devices[0]),
+            jax.device_put(self._layout.whole(params), self._layout.devices.devices[0]),
             self._config.model,
             self._data.source_tokenizer,
             self._data.target_tokenizer,

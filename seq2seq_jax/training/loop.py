@@ -18,6 +18,7 @@ from seq2seq_jax.errors import TrainingFailed
 from seq2seq_jax.training import (
     checks,
     horizon,
+    layout,
     optimizer,
     origin,
     parallel,
@@ -68,6 +69,7 @@ def train(
     """
     checks.check(config)
     hosts = here()
+    layout.check(config.training, jax.device_count(), hosts.count)
     workdir = Path(workdir)
     with stopping() as stop, shared.locked(workdir, config, hosts):
         if hosts.count > 1:  # they stop together, after a step that all agree on
@@ -168,7 +170,7 @@ class Run:
         self.workdir, self.data, self.reporter = workdir, data, reporter
         self.start, self.stop, self.hosts = start, stop or Stop(), hosts
         self.begun_from: dict[str, Any] = {}
-        self.devices = parallel.everywhere()
+        self.devices = parallel.everywhere(config.training.vocabulary_shards)
         self.plan = BatchPlan(data.train, config, hosts.index, hosts.count)
         self.unit = "epochs" if config.training.epochs else "steps"
         training = horizon.resolve(config.training, len(self.plan))
@@ -186,42 +188,37 @@ class Run:
             origin=self.origin,
             hosts=hosts,
         )
+        source, target = data.source_tokenizer.size, data.target_tokenizer.size
+        tx = optimizer.make(training)
+        first = partial(programs.first_state, self.config, source, target, tx)
+        self.layout = layout.of(training, self.devices, first)
         check = self.stop.check
-        self.evaluator = Evaluator(config, data, workdir, self.devices, check, hosts)
-        self.optimizer = optimizer.make(training)
-        step = programs.train_step_of(
-            self.config, data.target_tokenizer.size, self.optimizer
-        )
-        self.step = parallel.mapped_train_step(step, self.devices)
+        self.evaluator = Evaluator(config, data, workdir, self.layout, check, hosts)
+        update = programs.train_step_of(self.config, target, tx)
+        self.step = self.layout.train_step(update)
 
     def initial_state(self) -> TrainState:
         """The state before the first step, on all devices, from the seed alone."""
-        source, target = self.data.source_tokenizer, self.data.target_tokenizer
-        make = partial(
-            programs.first_state, self.config, source.size, target.size, self.optimizer
-        )
-        seed = jax.random.key(self.config.training.seed)
-        return parallel.place(jax.jit(make)(seed), self.devices)
+        return self.layout.first(jax.random.key(self.config.training.seed))
 
     def restored(self, state: TrainState) -> tuple[TrainState, Progress]:
         """The newest whole checkpoint; the given state where there is none."""
+        like = self.layout.like(state)
         if not self.hosts.once(self.checkpoints.steps):
-            count = starting.count(state.params, self.config.training)
-            self.reporter.log(
-                f"{count}, {len(self.plan):,} batches an epoch in "
-                f"{len(self.plan.shapes)} shapes, {self.devices}"
-            )
+            count = starting.count(like.params, self.config.training)
+            self.reporter.log(f"{count}, {self.plan}, {self.devices}")
             return self.hosts.copied(self.started(state)), Progress()
-        state, progress = self.checkpoints.restore(state, Progress.from_json)
+        state, progress = self.checkpoints.restore(like, Progress.from_json)
         self.reporter.log(f"resumed at step {int(state.step)}")
-        return state, progress
+        return self.layout.fit(state), progress
 
     def started(self, state: TrainState) -> TrainState:
         """The first state, with the weights that it starts from where given."""
         if (start := self.start) is None:
             return state
         self.start, self.begun_from = None, start.facts  # it may be large
-        return parallel.place(starting.into(state, start), self.devices)
+        params = start.put(self.layout.whole(state.params))
+        return self.layout.place(starting.into(state, params))
 
     def fit(self, state: TrainState, progress: Progress) -> tuple[TrainState, Progress]:
         """Train until the steps or the patience are used up, or a signal comes."""
@@ -270,7 +267,8 @@ class Run:
         best = scores is not None and progress.best_step == step
         if (due.save or best or over) and not (pending and was_pending):
             self.reporter.sync()
-            self.checkpoints.save(step, state, progress.to_json(), scores)
+            whole = self.layout.whole(state)
+            self.checkpoints.save(step, whole, progress.to_json(), scores)
         self.reporter.lap()
         return state, progress, over
 
@@ -281,7 +279,7 @@ class Run:
     def cut(self, batch: Batch) -> tuple[Batch, Any]:
         """A host's batch for its devices, with its rows' numbers."""
         pieces = self.config.training.accumulate
-        return parallel.shard_batch(batch, self.devices.count, pieces)
+        return parallel.shard_batch(batch, self.devices.ways, pieces)
 
     def gather(self, progress: Progress, step: int, waiting: list) -> Progress:
         """Fetch the metrics of the steps since the last time, in one wait.

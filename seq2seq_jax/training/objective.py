@@ -7,7 +7,8 @@ import jax.numpy as jnp
 
 from seq2seq_jax.config import Config, TrainingConfig
 from seq2seq_jax.nn import candidates, model
-from seq2seq_jax.training.step import LossFn, Update
+from seq2seq_jax.nn.shards import Shards
+from seq2seq_jax.training.step import AXIS, VOCABULARY, LossFn, Update
 from seq2seq_jax.types import Array, Batch, Params, Sums
 
 
@@ -26,6 +27,13 @@ def own_share(config: TrainingConfig, step: Array | int) -> jax.Array:
     return jnp.asarray(config.scheduled_sampling * done, jnp.float32)
 
 
+def cut_of(config: TrainingConfig, vocabulary: int) -> Shards | None:
+    """How a target vocabulary of so many ids is cut over devices; None: it is not."""
+    if config.vocabulary_shards == 1:
+        return None
+    return Shards(VOCABULARY, AXIS, vocabulary)
+
+
 def objective(config: Config, vocabulary: int) -> LossFn:
     """The loss of a training step; evaluation has `model.loss` as it is.
 
@@ -33,7 +41,7 @@ def objective(config: Config, vocabulary: int) -> LossFn:
         config: the recipe.
         vocabulary: ids of the target side.
     """
-    training = config.training
+    training, cut = config.training, cut_of(config.training, vocabulary)
 
     def loss(params: Params, batch: Batch, keys: Any, update: Update | None) -> Sums:
         negatives = None
@@ -54,6 +62,7 @@ def objective(config: Config, vocabulary: int) -> LossFn:
             keys,
             negatives=negatives,
             own=own,
+            cut=cut,
         )
 
     return loss

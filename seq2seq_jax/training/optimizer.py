@@ -138,6 +138,24 @@ def switched(
     return optax.GradientTransformation(init, update)
 
 
+def clip_by_told_norm(limit: float) -> optax.GradientTransformation:
+    """`optax.clip_by_global_norm` of gradients of which each device has a part.
+
+    Their norm is what `update` is given as `norm`; the state is that of optax.
+    """
+
+    def update(updates, state, params=None, *, norm, **_):
+        within = norm < limit
+
+        def clip(leaf: Array) -> Array:
+            return jnp.where(within, leaf, leaf / norm.astype(leaf.dtype) * limit)
+
+        return jax.tree.map(clip, updates), state
+
+    init = optax.clip_by_global_norm(limit).init
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
 class FactorState(NamedTuple):
     """What the plateau schedule remembers: all decays so far, multiplied."""
 
@@ -172,6 +190,11 @@ def check(config: TrainingConfig) -> None:
     choose(("steps", "epochs"), config.decay_unit, "training.decay_unit")
 
 
+def is_parted(config: TrainingConfig) -> bool:
+    """Whether a device sees but a part of the gradient: see `training.exchange`."""
+    return config.vocabulary_shards > 1 or config.shard_optimizer
+
+
 def make(config: TrainingConfig) -> optax.GradientTransformation:
     """The whole chain: clip by global norm, scale, learning rate, plateau factor.
 
@@ -188,7 +211,8 @@ def make(config: TrainingConfig) -> optax.GradientTransformation:
     if config.sgd_from is not None:
         parts = [switched(parts[0], _sgd(config), config.sgd_from)]
     if config.clip_norm is not None:
-        parts.insert(0, optax.clip_by_global_norm(config.clip_norm))
+        clip = clip_by_told_norm if is_parted(config) else optax.clip_by_global_norm
+        parts.insert(0, clip(config.clip_norm))
     parts.append(optax.scale_by_learning_rate(lambda step: learning_rate(config, step)))
     if config.schedule == "plateau":
         parts.append(scale_by_factor())

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from seq2seq_jax.training.step import AXIS
+from seq2seq_jax.training.step import AXIS, VOCABULARY
 from seq2seq_jax.types import Batch
 
 
@@ -24,15 +24,28 @@ class Devices:
     Attributes:
         devices: of this process.
         all: of all processes, process by process; the step is mapped over these.
+        shards: how many in a row share a vocabulary, and with it a batch's rows.
     """
 
     devices: tuple[jax.Device, ...]
     all: tuple[jax.Device, ...]
+    shards: int = 1
 
     @property
     def count(self) -> int:
         """How many this process has."""
         return len(self.devices)
+
+    @property
+    def ways(self) -> int:
+        """In how many parts this process cuts its batch."""
+        return self.count // self.shards
+
+    @property
+    def grid(self) -> Mesh:
+        """The devices of this process, `[ways, shards]`."""
+        grid = np.array(self.devices).reshape(self.ways, self.shards)
+        return Mesh(grid, (AXIS, VOCABULARY))
 
     @property
     def replicated(self) -> NamedSharding:
@@ -52,18 +65,20 @@ class Devices:
         return words + f" in {processes} processes" * (processes > 1)
 
 
-def local(devices: Sequence[jax.Device] | None = None) -> Devices:
+def local(devices: Sequence[jax.Device] | None = None, shards: int = 1) -> Devices:
     """The given devices of this process, or all of them; it works alone."""
     chosen = tuple(devices or jax.local_devices())
-    return Devices(chosen, chosen)
+    return Devices(chosen, chosen, shards)
 
 
-def everywhere() -> Devices:
+def everywhere(shards: int = 1) -> Devices:
     """All devices of all processes."""
     processes = range(jax.process_count())
     every = (jax.local_devices(process_index=process) for process in processes)
     return Devices(
-        tuple(jax.local_devices()), tuple(device for each in every for device in each)
+        tuple(jax.local_devices()),
+        tuple(device for each in every for device in each),
+        shards,
     )
 
 
@@ -120,11 +135,7 @@ def shard_batch(
 def mapped(
     step: Callable, devices: Devices, in_axes: tuple, out_axes: Any, donate: tuple = ()
 ) -> Callable:
-    """`jax.pmap` of a step over the devices; on the CPU one call is in flight at most.
-
-    With several host devices the collectives of calls still in flight can wait for each
-    other for ever (jax before 0.12), so the CPU waits for the results of each call.
-    """
+    """`jax.pmap` of a step over the devices."""
     run = jax.pmap(
         step,
         axis_name=AXIS,
@@ -133,6 +144,15 @@ def mapped(
         devices=devices.all,
         donate_argnums=donate,
     )
+    return one_at_a_time(run, devices)
+
+
+def one_at_a_time(run: Callable, devices: Devices) -> Callable:
+    """A mapped step of which, on the CPU, one call is in flight at most.
+
+    With several host devices the collectives of calls still in flight can wait for each
+    other for ever (jax before 0.12), so the CPU waits for the results of each call.
+    """
     if devices.devices[0].platform != "cpu":
         return run
 

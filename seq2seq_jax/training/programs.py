@@ -9,7 +9,7 @@ import jax
 
 from seq2seq_jax.config import Config, TrainingConfig
 from seq2seq_jax.nn import model
-from seq2seq_jax.training import freezing, moving
+from seq2seq_jax.training import exchange, freezing, moving
 from seq2seq_jax.training.objective import objective
 from seq2seq_jax.training.step import init_state, train_step
 from seq2seq_jax.types import Params, TrainState
@@ -29,6 +29,7 @@ def train_step_of(config: Config, vocabulary: int, tx: Any) -> Callable:
         accumulate=training.accumulate,
         normalize=training.normalize,
         loss_limit=training.loss_limit,
+        exchange=exchange.of(training),
     )
     if training.freeze:
         made = freezing.step_of(step, loss, tx, training.freeze)

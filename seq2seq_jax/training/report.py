@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seq2seq_jax.nn.scores import SCORES
-from seq2seq_jax.training import notes, parallel, workdirs
+from seq2seq_jax.training import notes, workdirs
 from seq2seq_jax.training.evaluate import TITLES
 from seq2seq_jax.types import Params
 
@@ -108,8 +108,8 @@ def as_values(report: Report | None) -> dict[str, Any] | None:
 
 def measure_best(run: "Run", like: Params, step: int) -> Report:
     """Evaluate the best checkpoint on whole corpora, and draw where it looks."""
-    best_step, params, *_ = run.checkpoints.load("best", like)
-    params = parallel.place(params, run.devices)
+    best_step, params, *_ = run.checkpoints.load("best", run.layout.like(like))
+    params = run.layout.place(params)
     corpora = {"dev": run.data.dev}
     if run.data.test is not None:
         corpora["test"] = run.data.test

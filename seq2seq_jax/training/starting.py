@@ -69,9 +69,8 @@ def read(config: Config, data: Prepared, log: Callable[[str], None]) -> Start | 
     return None
 
 
-def into(state: TrainState, start: Start) -> TrainState:
+def into(state: TrainState, params: Params) -> TrainState:
     """The first state with other parameters, and an average that begins as they are."""
-    params = start.put(state.params)
     average = None if state.average is None else params
     return dataclasses.replace(state, params=params, average=average)
 

@@ -2,8 +2,9 @@
 
 The same body runs under `jax.pmap` and under `jit(shard_map)`, on one device or many:
 sums are added over the mesh axis `AXIS` and divided once, so the number of devices and
-the way padding is spread over them change nothing but rounding. No model is imported: a
-`LossFn` is all that a step needs to know.
+the way padding is spread over them change nothing but rounding. What devices tell each
+other stands in an `Exchange`. No model is imported: a `LossFn` is all that a step needs
+to know.
 """
 
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from jax import lax
 from seq2seq_jax.types import Array, Batch, Params, Sums, TrainState
 
 AXIS = "data"  # the mesh axis over which a batch's rows are spread
+VOCABULARY = "vocabulary"  # the one over which vocabularies are, where they are cut
 
 AFTER_ROWS = 2**31  # above the numbers of all rows, which are int32
 
@@ -58,6 +60,32 @@ NORMALIZERS: dict[str, Callable[[Sums, Batch], Array]] = {
     "tokens": tokens,
     "sentences": sentences,
 }
+
+
+class Exchange(NamedTuple):
+    """What the devices of a step tell each other.
+
+    Attributes:
+        total: `(sums, gradients, counts, count) -> ` all of them added up over all
+            rows, of the gradients those of this device's part.
+        norm: `(gradients) -> ` the global norm of those of all parts.
+        part: `(params) -> ` those that this device updates.
+        whole: `(updated part, params before) -> params`.
+    """
+
+    total: Callable[[tuple], tuple]
+    norm: Callable[[Params], Array]
+    part: Callable[[Params], Params]
+    whole: Callable[[Params, Params], Params]
+
+
+# Every device has all parameters and makes the whole update.
+REPLICATED = Exchange(
+    total=lambda local: lax.psum(local, AXIS),
+    norm=optax.tree.norm,
+    part=lambda params: params,
+    whole=lambda updated, params: updated,
+)
 
 
 def init_state(
@@ -127,10 +155,16 @@ def _accumulated(
     )
     first = jax.tree.map(lambda leaf: leaf[0], cut)
     shapes = jax.eval_shape(lambda args: _gradients(loss, params, *args), first)
-    # Zeros made from the batch: under shard_map they must vary over devices like it.
-    zeros = jax.tree.map(
-        lambda leaf: jnp.zeros_like(batch.target_mask, leaf.dtype, shape=leaf.shape),
-        shapes,
+    # Zeros made from batch and parameters: under shard_map they must vary over devices
+    # as what is added to them does.
+    zeros = (
+        jax.tree.map(
+            lambda leaf: jnp.zeros_like(batch.target_mask, leaf.dtype, shape=()),
+            shapes[0],
+        ),
+        jax.tree.map(
+            lambda leaf, like: jnp.zeros_like(like, leaf.dtype), shapes[1], params
+        ),
     )
 
     def add(total, piece):
@@ -158,6 +192,7 @@ def train_step(
     accumulate: int = 1,
     normalize: str = "tokens",
     loss_limit: float | None = None,
+    exchange: Exchange = REPLICATED,
 ) -> tuple[TrainState, dict[str, Array]]:
     """One update by a batch of which this device holds some rows.
 
@@ -172,12 +207,13 @@ def train_step(
     Args:
         loss: the model's `(params, batch, keys, update) -> Sums`.
         tx: the optimiser.
-        state: the same on every device.
+        state: the same on every device, but for what the exchange parts.
         batch: this device's `[B, ...]` rows; B a multiple of `accumulate`.
         rows: `[B]` int32, the rows' numbers in the batch of all devices.
         accumulate: pieces that the rows are worked off in.
         normalize: the entry of `NORMALIZERS` that counts.
         loss_limit: the largest loss a target token of an update; None: any.
+        exchange: what the devices tell each other.
 
     Returns:
         The new state, and scalars that are the same on every device: the sums `loss`,
@@ -195,15 +231,18 @@ def train_step(
 
     sums, grads = _accumulated(own_loss, params, batch, keys, accumulate)
     local = sums, grads, _counts(batch), NORMALIZERS[normalize](sums, batch)
-    sums, grads, counts, count = lax.psum(local, AXIS)
+    sums, grads, counts, count = exchange.total(local)
     grads = jax.tree.map(lambda grad: grad / jnp.maximum(count, 1), grads)
-    norm = optax.tree.norm(grads)
+    norm = exchange.norm(grads)
     finite = jnp.isfinite(sums.loss) & jnp.isfinite(norm)
     if loss_limit is not None:
         finite &= sums.loss <= loss_limit * sums.weight
+    own = state.replace(params=exchange.part(state.params))  # type: ignore[attr-defined]
     new_state = lax.cond(
-        finite, lambda: _update(tx, state, grads), lambda: _left_out(state)
+        finite, lambda: _update(tx, own, grads, norm), lambda: _left_out(own)
     )
+    whole = exchange.whole(new_state.params, state.params)
+    new_state = new_state.replace(params=whole)
     metrics = {"loss": sums.loss, "nll": sums.nll, "correct": sums.correct}
     metrics |= {"weight": sums.weight, "grad_norm": norm, "finite": finite, **counts}
     return new_state, metrics
@@ -211,10 +250,11 @@ def train_step(
 
 @jax.named_scope("update")
 def _update(
-    tx: optax.GradientTransformation, state: TrainState, grads: Params
+    tx: optax.GradientTransformation, state: TrainState, grads: Params, norm: Array
 ) -> TrainState:
-    """The state one optimiser step on."""
-    updates, opt_state = tx.update(grads, state.opt_state, state.params)
+    """The state one optimiser step on; the norm is for who cannot compute it."""
+    tx = optax.with_extra_args_support(tx)
+    updates, opt_state = tx.update(grads, state.opt_state, state.params, norm=norm)
     params = optax.apply_updates(state.params, updates)
     return state.replace(step=state.step + 1, params=params, opt_state=opt_state)  # type: ignore[attr-defined]
 

@@ -28,6 +28,8 @@ RESUMABLE = (
     "model.unroll",
     "training.steps",
     "training.epochs",
+    "training.vocabulary_shards",
+    "training.shard_optimizer",
     "training.accumulate",
     "training.on_nan",
     "training.nan_limit",

@@ -1,0 +1,47 @@
+"""What a predictor is given: texts, and pairs of them, as ids."""
+
+from collections.abc import Iterable, Iterator
+from itertools import zip_longest
+from typing import NamedTuple
+
+from seq2seq_jax.errors import InputError
+
+
+class Item(NamedTuple):
+    """One input as ids, EOS included; the target is EOS alone where none is given.
+
+    Its number is its place in the stream, from 1; its text is the source's.
+    """
+
+    source: list[int]
+    target: list[int]
+    number: int
+    text: str
+
+
+def is_text(item: Item) -> bool:
+    """Whether there is anything to translate."""
+    return len(item.source) > 1 and bool(item.text.strip())
+
+
+def check_texts(name: str, texts: Iterable[str], window: int) -> None:
+    """Refuse one string in place of many, which would be taken letter by letter."""
+    if isinstance(texts, str):
+        raise InputError(f"{name} is one string, expected a list of them: [{name}]")
+    if window < 1:
+        raise InputError(f"window is {window}, expected 1 or more")
+
+
+def in_pairs(
+    sources: Iterable[str], targets: Iterable[str], *names: str
+) -> Iterator[tuple[str, str]]:
+    """Pairs of two streams; an `InputError` where one of them ends first."""
+    first, second = names or ("sources", "targets")
+    for number, (source, target) in enumerate(zip_longest(sources, targets)):
+        if source is None or target is None:
+            short = first if source is None else second
+            raise InputError(
+                f"{short} end after {number:,} lines, expected as many {first} as "
+                f"{second}: each goes with the one in its place"
+            )
+        yield source, target
