@@ -71,25 +71,30 @@ def full() -> Config:
             init="uniform",
             init_scale=0.04,
         ),
-        training=TrainingConfig(
-            steps=40_000,
-            batch_size=4096,
-            optimizer="adam_l2",
-            weight_decay=1e-5,
-            epsilon=1e-6,
-            learning_rate=1e-4,
-            schedule="rnmt",
-            warmup_steps=500,
-            replicas=32,
-            decay_start=600_000,
-            decay_every=600_000,
-            clip_norm=None,
-            clip_deviations=4.0,
-            label_smoothing=0.1,
-            eval_every=5000,
-            metric="bleu",
-            eval_beam_size=4,
-        ),
+        training=full_training(),
+    )
+
+
+def full_training() -> TrainingConfig:
+    """Section 4.2, and the authors' schedule."""
+    return TrainingConfig(
+        steps=40_000,
+        batch_size=4096,
+        optimizer="adam_l2",
+        weight_decay=1e-5,
+        epsilon=1e-6,
+        learning_rate=1e-4,
+        schedule="rnmt",
+        warmup_steps=500,
+        replicas=32,
+        decay_start=600_000,
+        decay_every=600_000,
+        clip_norm=None,
+        clip_deviations=4.0,
+        label_smoothing=0.1,
+        eval_every=5000,
+        metric="bleu",
+        eval_beam_size=4,
     )
 
 

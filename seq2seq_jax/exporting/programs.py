@@ -138,21 +138,6 @@ def exported(
         platforms: of `PLATFORMS`.
         longest: of a side, in tokens.
     """
-    try:
-        return lowered(whole, stored, sides, platforms, longest)
-    except NotImplementedError:
-        # A recurrence that runs in parallel over time must know how long it is.
-        return lowered(at_length(whole, longest), stored, sides, platforms, longest)
-
-
-def lowered(
-    whole: Callable[..., Any],
-    stored: dict[str, np.ndarray],
-    sides: int,
-    platforms: Sequence[str],
-    longest: int,
-) -> bytes:
-    """`exported`, of a function that takes symbolic shapes."""
     names = ("rows", "source", "target")[: sides + 1]
     bounds = [f"{name}>=1" for name in names]
     bounds += [f"{name}<={longest}" for name in names[1:]]
@@ -161,8 +146,16 @@ def lowered(
     like = {name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in stored.items()}
     made = functools.partial(jax.ShapeDtypeStruct, dtype=jnp.int32)
     shapes = [made(shape) for n in lengths for shape in ((rows, n), (rows,))]
-    program = export.export(jax.jit(whole), platforms=tuple(platforms))
-    return bytes(program(like, *shapes).serialize())
+
+    def lowered(function: Callable[..., Any]) -> bytes:
+        program = export.export(jax.jit(function), platforms=tuple(platforms))
+        return bytes(program(like, *shapes).serialize())
+
+    try:
+        return lowered(whole)
+    except NotImplementedError:
+        # A recurrence that runs in parallel over time must know how long it is.
+        return lowered(at_length(whole, longest))
 
 
 def at_length(whole: Callable[..., Any], longest: int) -> Callable[..., Any]:

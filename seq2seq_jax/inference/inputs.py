@@ -32,6 +32,17 @@ def check_texts(name: str, texts: Iterable[str], window: int) -> None:
         raise InputError(f"window is {window}, expected 1 or more")
 
 
+def begun(
+    texts: Iterable[str], prefixes: Iterable[str] | None, window: int
+) -> Iterator[tuple[str, str]]:
+    """Texts, each with what its output begins with."""
+    check_texts("texts", texts, window)
+    if prefixes is None:
+        return ((text, "") for text in texts)
+    check_texts("prefixes", prefixes, window)
+    return in_pairs(texts, prefixes, "texts", "prefixes")
+
+
 def in_pairs(
     sources: Iterable[str], targets: Iterable[str], *names: str
 ) -> Iterator[tuple[str, str]]:

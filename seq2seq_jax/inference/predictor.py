@@ -25,7 +25,7 @@ from seq2seq_jax.inference import (
 )
 from seq2seq_jax.inference import workdir as trained
 from seq2seq_jax.inference.batching import Group
-from seq2seq_jax.inference.inputs import Item, check_texts, in_pairs, is_text
+from seq2seq_jax.inference.inputs import Item, begun, check_texts, in_pairs, is_text
 from seq2seq_jax.inference.options import Search
 from seq2seq_jax.inference.results import Hypothesis, Score
 from seq2seq_jax.nn import checks, model
@@ -138,14 +138,12 @@ class Predictor:
     ) -> Iterator[list[Hypothesis]]:
         """The `n_best` best outputs of each text, best first, in the texts' order.
 
-        A text of nothing but white space, or without tokens, has one output, which is
-        empty; the model is not asked.
+        A text without tokens, or of white space, has one output, an empty one.
 
         Args:
             texts: any number, read a window at a time.
             beam_size, n_best, length_penalty, max_output_length: see `options.Search`.
-            prefixes: as many texts that outputs begin with, the target's tokens; an
-                empty one asks for nothing.
+            prefixes: as many texts that outputs begin with; empty: with anything.
             alignments: whether outputs have them.
             window: texts held at a time.
             more: the other options of `options.Search`, by their names.
@@ -153,7 +151,7 @@ class Predictor:
         Raises:
             InputError: options that cannot be.
         """
-        check_texts("texts", texts, window)
+        pairs = begun(texts, prefixes, window)
         search = Search(
             beam_size,
             n_best,
@@ -165,13 +163,8 @@ class Predictor:
         options.check(search, self.target_tokenizer.size, self.config.attention)
         if search.replace_unk:
             unknown.check(self.config.attention, *self.tokenizers)
-        if prefixes is None:
-            items = self.items((text, "") for text in texts)
-        else:
-            check_texts("prefixes", prefixes, window)
-            items = self.items(in_pairs(texts, prefixes, "texts", "prefixes"))
         return batching.process(
-            (item if is_text(item) else None for item in items),
+            (item if is_text(item) else None for item in self.items(pairs)),
             window,
             length_of=lambda item: len(item.source),
             edges=batching.length_edges(self.max_length),
@@ -262,8 +255,8 @@ class Predictor:
             least = np.minimum(limits + unused, search.min_output_length)
             asked = asked._replace(least=least.astype(np.int32))
         if prefixed:
-            begun = [item.target[:-1] for item in items]
-            asked = asked._replace(prefix=programs.pad(begun, group.rows, longest))
+            said = [item.target[:-1] for item in items]
+            asked = asked._replace(prefix=programs.pad(said, group.rows, longest))
         numbers, choices = programs.parted(search, longest)
         return programs.decode(
             self.params,

@@ -197,16 +197,26 @@ def sample_search(
     )
     numbers = jnp.arange(samples)
     own = jax.vmap(jax.vmap(jax.random.fold_in, (None, 0)), (0, None))(keys, numbers)
-
-    def choose(own: Any, log_probs: jax.Array, time: jax.Array) -> jax.Array:
-        def one(key: jax.Array, log_probs: jax.Array) -> jax.Array:
-            return draw(jax.random.fold_in(key, time), log_probs, temperature)
-
-        likely = narrowed(log_probs, temperature, top_k, top_p)
-        return jax.vmap(jax.vmap(one))(own, likely)
-
+    choose = functools.partial(draw_each, temperature, top_k, top_p)
     first = first_beam(step, rules, state, samples)
     return run(functools.partial(lone_step, choose), step, rules, own, first)
+
+
+def draw_each(
+    temperature: float | jax.Array,
+    top_k: jax.Array | None,
+    top_p: jax.Array | None,
+    keys: jax.Array,
+    log_probs: jax.Array,
+    time: jax.Array,
+) -> jax.Array:
+    """The tokens `[B, N]` that are drawn at a step, by their own keys `[B, N]`."""
+
+    def one(key: jax.Array, log_probs: jax.Array) -> jax.Array:
+        return draw(jax.random.fold_in(key, time), log_probs, temperature)
+
+    likely = narrowed(log_probs, temperature, top_k, top_p)
+    return jax.vmap(jax.vmap(one))(keys, likely)
 
 
 def beam_step(

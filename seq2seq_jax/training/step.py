@@ -8,6 +8,7 @@ to know.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -196,13 +197,10 @@ def train_step(
 ) -> tuple[TrainState, dict[str, Array]]:
     """One update by a batch of which this device holds some rows.
 
-    gradient = psum(d loss_sum / d params) / psum(count): the mean over the target
-    tokens or sentences of all devices, whatever share of them each device has. The
-    optimiser, and with it the clipping, comes after the division. An update whose loss
-    or gradient is not finite, or whose loss is over a limit, is not made: `finite` is
-    false, and the state's step alone goes on. It counts the batches, by which noise and
-    checkpoints are named; the optimiser's own count, which schedules read, counts the
-    updates that were made.
+    gradient = psum(d loss_sum / d params) / psum(count), the mean over tokens or
+    sentences of all devices; optimiser and clipping come after it. Where loss or
+    gradient is not finite, or the loss over a limit, no update is made (`finite`): the
+    state's step, which names noise and checkpoints, goes on; the optimiser's does not.
 
     Args:
         loss: the model's `(params, batch, keys, update) -> Sums`.
@@ -216,36 +214,60 @@ def train_step(
         exchange: what the devices tell each other.
 
     Returns:
-        The new state, and scalars that are the same on every device: the sums `loss`,
-        `nll`, `correct`, `weight`, `real` and `cells` (positions of both sides), the
-        `grad_norm` after the division and before clipping, and `finite`.
+        The new state, and scalars, the same on every device: the sums `loss`, `nll`,
+        `correct`, `weight`, `real` and `cells` (positions of both sides), `finite`, and
+        `grad_norm` before clipping.
     """
     # Without the cast, shard_map would add up the gradients of replicated parameters by
-    # itself and the psum below would do it again; under pmap it changes nothing.
+    # itself and the exchange would do it again; under pmap it changes nothing.
     params = lax.pcast(state.params, AXIS, to="varying")
     keys = row_keys(state.key, state.step, rows)
-    update = shared_by_rows(state)
-
-    def own_loss(params: Params, batch: Batch, keys: Array) -> Sums:
-        return loss(params, batch, keys, update)
-
+    own_loss = partial(_own_loss, loss, shared_by_rows(state))
     sums, grads = _accumulated(own_loss, params, batch, keys, accumulate)
     local = sums, grads, _counts(batch), NORMALIZERS[normalize](sums, batch)
     sums, grads, counts, count = exchange.total(local)
     grads = jax.tree.map(lambda grad: grad / jnp.maximum(count, 1), grads)
     norm = exchange.norm(grads)
+    finite = _is_fine(sums, norm, loss_limit)
+    new = _updated(tx, state, grads, norm, finite, exchange)
+    return new, _metrics(sums) | {"grad_norm": norm, "finite": finite, **counts}
+
+
+def _own_loss(
+    loss: LossFn, update: Update, params: Params, batch: Batch, keys: Any
+) -> Sums:
+    """The loss of some rows of a batch, with what all of them share."""
+    return loss(params, batch, keys, update)
+
+
+def _is_fine(sums: Sums, norm: Array, loss_limit: float | None) -> Array:
+    """Whether an update is to be made."""
     finite = jnp.isfinite(sums.loss) & jnp.isfinite(norm)
     if loss_limit is not None:
         finite &= sums.loss <= loss_limit * sums.weight
+    return finite
+
+
+def _metrics(sums: Sums) -> dict[str, Array]:
+    """What is told of a batch's sums."""
+    names = ("loss", "nll", "correct", "weight")
+    return {name: getattr(sums, name) for name in names}
+
+
+def _updated(
+    tx: optax.GradientTransformation,
+    state: TrainState,
+    grads: Params,
+    norm: Array,
+    finite: Array,
+    exchange: Exchange,
+) -> TrainState:
+    """The state one batch on; each device updates its part of the parameters."""
     own = state.replace(params=exchange.part(state.params))  # type: ignore[attr-defined]
-    new_state = lax.cond(
+    new = lax.cond(
         finite, lambda: _update(tx, own, grads, norm), lambda: _left_out(own)
     )
-    whole = exchange.whole(new_state.params, state.params)
-    new_state = new_state.replace(params=whole)
-    metrics = {"loss": sums.loss, "nll": sums.nll, "correct": sums.correct}
-    metrics |= {"weight": sums.weight, "grad_norm": norm, "finite": finite, **counts}
-    return new_state, metrics
+    return new.replace(params=exchange.whole(new.params, state.params))
 
 
 @jax.named_scope("update")
