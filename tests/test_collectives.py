@@ -84,7 +84,8 @@ def test_a_spread_state_never_leaves_its_row_of_a_pod():
     """TPUs' compiler writes small ones in other ways; of gathers, none is wider."""
     need("v5e:2x4")
     found = counted("v5e:2x4", ["spread", "both"])
-    for way, count in {"spread": 8, "both": 2}.items():
+    found["hosts"] = counted("v5e:4x8", ["spread"])["spread"]  # of 4 chips each
+    for way, count in {"spread": 8, "both": 2, "hosts": 4}.items():
         gathers = [each for each in found[way] if each[0] in GATHERS]
         assert gathers and all(each[1:3] == [False, count] for each in gathers), way
 

@@ -30,7 +30,8 @@ def config(tiny):
         steps=STEPS,
         batch_size=7,
         optimizer="sgd",
-        learning_rate=0.3,
+        learning_rate=0.1,
+        momentum=0.6,
         log_every=1,
         eval_every=EVERY,
         eval_beam_size=1,
@@ -159,4 +160,18 @@ def test_killed_and_stopped_and_resumed_elsewhere_it_is_the_same_curve(
     ((code, told),) = run(config, workdir, 1, 4)
     assert code == 0, told
     assert f"resumed at step {step}" in told
+    assert_same_curves(workdir, one)
+
+
+def test_parts_of_the_state_go_over_the_devices_of_each_process(config, folder, one):
+    """Half a vocabulary and a quarter of the moments on each device; then in one
+    process, whole."""
+    cut = {"vocabulary_shards": 2, "shard_optimizer": True}
+    parted, workdir = dataclasses.replace(config.training, **cut), folder / "cut"
+    stop = (ASKED, signal.SIGTERM)
+    ended = run(dataclasses.replace(config, training=parted), workdir, 2, 4, stop)
+    assert [code for code, _ in ended] == [75, 75], ended
+    ((code, told),) = run(config, workdir, 1, 1)
+    assert code == 0, told
+    assert "resumed at step" in told and "changed: training.shard_optimizer" in told
     assert_same_curves(workdir, one)

@@ -48,16 +48,18 @@ def main(args: Sequence[str], prog: str) -> None:
     with silence():
         from seq2seq_jax.compilation import keep_compiled
         from seq2seq_jax.planning import report, targets, text
+        from seq2seq_jax.training import parallel
 
     targets.prepare(topology)
     if topology.device.platform == "cpu":
         keep_compiled()
     config = Config(options.data, options.model, options.training)
-    report.check(config, options.beam_size, topology.number)
+    found = targets.devices(topology)
+    report.check(config, options.beam_size, parallel.of_hosts(found).count)
     plan = report.make(
         config,
         topology,
-        targets.devices(topology),
+        found,
         beam_size=options.beam_size,
         search=options.search,
         largest=options.largest,

@@ -19,13 +19,13 @@ class Shards(NamedTuple):
 
     Attributes:
         axis: the mesh axis over which its rows are spread.
-        rows_axis: the mesh axis over which the batch's rows are spread.
+        rows: the mesh axes over which the batch's rows are spread.
         size: V, ids of the target vocabulary; the rows from there on are filling, so
             that all devices have as many.
     """
 
     axis: str
-    rows_axis: str
+    rows: tuple[str, ...]
     size: int
 
 
@@ -72,7 +72,7 @@ def longest(count: jax.Array, shards: Shards | None) -> jax.Array:
     """
     if shards is None:
         return count
-    return lax.pmax(different(count, shards), (shards.rows_axis, shards.axis))
+    return lax.pmax(different(count, shards), (*shards.rows, shards.axis))
 
 
 def different(values: Any, shards: Shards | None) -> Any:

@@ -145,7 +145,7 @@ def train_step(config: Config, devices: parallel.Devices, shape: Shape) -> Any:
     """The training step and its arguments' shapes: `(mapped step, arguments)`."""
     tx = optimizer.make(config.training)
     step = training_programs.train_step_of(config, vocabularies(config)[1], tx)
-    batch = batch_of(shape, devices.ways, config.training.accumulate)
+    batch = batch_of(shape, devices.all_ways, config.training.accumulate)
     place = layout_of(config, devices, tx)
     return place.train_step(step), (place.arguments(), *batch)
 

@@ -1,5 +1,6 @@
 """The plan itself: what a config's programs need of devices, and how fast they are."""
 
+import inspect
 import time
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -143,7 +144,7 @@ def make(
     dtype, device = config.model.dtype, topology.device
     if device.platform == "cpu":
         device = measure.cpu(dtype)
-    placed = parallel.local(devices, config.training.vocabulary_shards)
+    placed = parallel.of_hosts(devices, config.training.vocabulary_shards)
     site = Site(device, placed, dtype)
     shapes = programs.shapes(config)
     tx = optimizer.make(config.training)
@@ -155,7 +156,7 @@ def make(
         dtype=dtype,
         turn=config.model.unroll or 1,
         sizes=programs.sizes(programs.state_of(config), state),
-        ways=placed.ways,
+        ways=placed.all_ways,
         shapes=shapes,
         training=training,
         search=plan_search(config, site, beam_size) if search else None,
@@ -176,12 +177,12 @@ class Site(NamedTuple):
 def plan_training(config: Config, site: Site, shape: Shape) -> Program:
     """The training step of a batch's shape."""
     step, arguments = programs.train_step(config, site.devices, shape)
-    jaxpr = jax.make_jaxpr(step)(*arguments).jaxpr
+    jaxpr = jax.make_jaxpr(inspect.unwrap(step))(*arguments).jaxpr
     unknown = costs.unknown_trips(jaxpr) or 1
     start = time.perf_counter()
     built = memory.compiled(step.lower(*arguments))
     seconds = time.perf_counter() - start
-    rows = site.devices.ways * arguments[2].shape[1]
+    rows = site.devices.all_ways * arguments[2].shape[1]
     shape = shape._replace(rows=rows)
     return read(
         built,
@@ -222,7 +223,7 @@ def read(
 ) -> Program:
     """What a compiled program tells of itself."""
     items = work.items(hlo.parse(built.text), unknown) if built.text else []
-    count = site.devices.count if together else 1
+    count = len(site.devices.all) if together else 1
     predicted = seconds(items, site.device, site.dtype, count)
     measured = None
     if site.device.platform == "cpu" and built.run is not None:
@@ -269,7 +270,7 @@ def largest_batch(config: Config, site: Site, full: Program) -> int:
     What a step needs grows in a straight line with the rows of a device once they are
     many, so the config's batch and one near the limit tell it.
     """
-    count, pieces = site.devices.ways, config.training.accumulate
+    count, pieces = site.devices.all_ways, config.training.accumulate
     rows, peak = full.shape.rows // count, full.memory.peak
     room, temporary = site.device.usable, full.memory.temporary
     share = (room - (peak - temporary)) / temporary

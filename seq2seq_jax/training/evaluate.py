@@ -100,7 +100,7 @@ class Evaluator:
 
         self._config, self._data, self._check = config, data, check
         self._layout, self._hosts = layout, hosts
-        self._step = layout.eval_step(partial(eval_step, loss))
+        self._step = layout.eval_step(partial(eval_step, loss, rows=layout.rows))
         self._length_ratio = read_length_ratio(workdir / "lengths.json")
 
     def loss(self, params: Params, corpus: Corpus) -> dict[str, float]:

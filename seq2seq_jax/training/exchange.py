@@ -19,7 +19,14 @@ from jax import lax
 from seq2seq_jax.config import TrainingConfig
 from seq2seq_jax.training.layout import cut_dimension
 from seq2seq_jax.training.optimizer import is_parted
-from seq2seq_jax.training.step import AXIS, REPLICATED, VOCABULARY, Exchange
+from seq2seq_jax.training.step import (
+    AXIS,
+    HOSTS,
+    REPLICATED,
+    ROWS,
+    VOCABULARY,
+    Exchange,
+)
 from seq2seq_jax.types import Array, Params
 
 
@@ -29,8 +36,8 @@ def of(config: TrainingConfig) -> Exchange:
         return REPLICATED
     norm = partial(norm_of_parts, config.vocabulary_shards > 1, config.shard_optimizer)
     if not config.shard_optimizer:
-        return REPLICATED._replace(norm=norm)
-    return Exchange(scattered, norm, part, gathered)
+        return REPLICATED._replace(rows=ROWS, total=summed, norm=norm)
+    return Exchange(ROWS, scattered, norm, part, gathered)
 
 
 def norm_of_parts(cut: bool, spread: bool, grads: Params) -> Array:
@@ -55,17 +62,27 @@ def norm_of_parts(cut: bool, spread: bool, grads: Params) -> Array:
     return jnp.sqrt((lax.psum(total, AXIS) if spread else total) + single)
 
 
+def summed(local: tuple) -> tuple:
+    """The sums of all rows."""
+    return lax.psum(local, ROWS)
+
+
 def scattered(local: tuple) -> tuple:
-    """The sums of all rows, and of the gradients this device's part."""
+    """The sums of all rows, and of the gradients this device's part.
+
+    A process's devices add theirs up first, so that the network between processes
+    carries each number once.
+    """
     sums, grads, counts, count = local
-    sums, counts, count = lax.psum((sums, counts, count), AXIS)
+    sums, counts, count = summed((sums, counts, count))
 
     def own(leaf: Array) -> Array:
         if not leaf.ndim:
             return lax.psum(leaf, AXIS)
         return lax.psum_scatter(filled(leaf), AXIS, scatter_dimension=0, tiled=True)
 
-    return sums, jax.tree.map(own, grads), counts, count
+    parts = jax.tree.map(own, grads)
+    return sums, lax.psum(parts, HOSTS), counts, count
 
 
 def part(params: Params) -> Params:

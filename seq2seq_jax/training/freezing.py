@@ -72,7 +72,13 @@ def join(learnt: Params, frozen: Params) -> Params:
     )
 
 
-def step_of(step: Callable, loss: LossFn, tx: Any, patterns: Sequence[str]) -> Callable:
+def step_of(
+    step: Callable,
+    loss: LossFn,
+    tx: Any,
+    patterns: Sequence[str],
+    rows: str | tuple[str, ...] = AXIS,
+) -> Callable:
     """A training step `(state, batch, rows)` that leaves some parameters as they are.
 
     Args:
@@ -80,20 +86,21 @@ def step_of(step: Callable, loss: LossFn, tx: Any, patterns: Sequence[str]) -> C
         loss: of all parameters.
         tx: the optimiser; its state is that of what is learnt.
         patterns: of what is frozen.
+        rows: the mesh axes over which a batch's rows are spread.
     """
 
     def freezing(
-        state: TrainState, batch: Batch, rows: Array
+        state: TrainState, batch: Batch, numbers: Array
     ) -> tuple[TrainState, dict[str, Array]]:
         learnt, frozen = split(state.params, patterns)
         # As `train_step` does with the others, so that a loss finds all alike.
-        fixed = lax.pcast(frozen, AXIS, to="varying")
+        fixed = lax.pcast(frozen, rows, to="varying")
 
         def own(params: Params, *rest: Any) -> Any:
             return loss(join(params, fixed), *rest)
 
         part = dataclasses.replace(state, params=learnt)
-        new, metrics = step(own, tx, part, batch, rows)
+        new, metrics = step(own, tx, part, batch, numbers)
         return dataclasses.replace(new, params=join(new.params, frozen)), metrics
 
     return freezing

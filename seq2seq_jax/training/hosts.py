@@ -130,8 +130,10 @@ class Hosts:
             return tree
         from jax.experimental import multihost_utils
 
-        bits = multihost_utils.broadcast_one_to_all(jax.tree.map(_bits, tree))
-        return jax.tree.map(_array, tree, bits)
+        def copy(leaf: Any) -> jax.Array:
+            return _array(leaf, multihost_utils.broadcast_one_to_all(_bits(leaf)))
+
+        return jax.tree.map(copy, tree)  # one by one: no device may have room for all
 
     @contextlib.contextmanager
     def agreeing(

@@ -4,7 +4,8 @@ Devices that share a vocabulary stand in a row of a grid, `[data, vocabulary]`: 
 batch's rows are spread over its first axis, embeddings and output layer over its
 second. The optimiser's state may be spread over the first axis too. What is cut is
 filled up with zeros, so that all devices have as much; checkpoints have it without
-them, as if nothing had ever been cut.
+them, as if nothing had ever been cut. Each process has such a grid with a whole state
+on devices of its own, where it is made, read and saved; the step alone spans all.
 """
 
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from seq2seq_jax.errors import InputError
 from seq2seq_jax.training import parallel
 from seq2seq_jax.training.optimizer import is_parted
 from seq2seq_jax.training.parallel import Devices
-from seq2seq_jax.training.step import AXIS, VOCABULARY
+from seq2seq_jax.training.step import AXIS, ROWS, VOCABULARY
 from seq2seq_jax.types import TrainState
 
 Tree = Any
@@ -54,26 +55,16 @@ def cut_dimension(path: tuple) -> int | None:
     return CUT.get(names_of(path)[-2:])
 
 
-def check(config: TrainingConfig, devices: int, processes: int = 1) -> None:
-    """Refuse to cut what cannot be cut over so many devices.
+def check(config: TrainingConfig, devices: int) -> None:
+    """Refuse to cut what cannot be cut over so many devices of a process.
 
     Raises:
         InputError: naming the setting, what came and what was expected.
     """
-    if not is_parted(config):
-        return
-    shards = config.vocabulary_shards
-    name, default = f"training.vocabulary_shards is {shards}", 1
-    if shards == 1:
-        name, default = "training.shard_optimizer is True", False
-    if processes > 1:
+    if devices % config.vocabulary_shards:
         raise InputError(
-            f"{name}, but there are {processes} processes, each of which holds a whole "
-            f"state: set it to {default}, or start one process for all devices"
-        )
-    if devices % shards:
-        raise InputError(
-            f"{name}, expected a divisor of the number of devices ({devices})"
+            f"training.vocabulary_shards is {config.vocabulary_shards}, expected a "
+            f"divisor of the number of devices of a process ({devices})"
         )
 
 
@@ -94,6 +85,8 @@ def of(
 
 class Whole:
     """All of the state on every device."""
+
+    rows = AXIS  # the mesh axis over which a batch's rows are spread
 
     def __init__(self, devices: Devices, make: Callable[[jax.Array], TrainState]):
         self.devices, self._make = devices, make
@@ -139,6 +132,8 @@ class Cut:
         make: a seed to the state before the first update, uncut.
         spread: whether the optimiser's state is.
     """
+
+    rows = ROWS
 
     def __init__(
         self,
@@ -207,12 +202,12 @@ class Cut:
     def train_step(self, step: Callable) -> Callable:
         """Map `(state, batch, rows) -> (state, metrics)`; the state is used up."""
         state = self.specs(self.shapes)
-        given = state, PartitionSpec(AXIS), PartitionSpec(AXIS)
+        given = state, PartitionSpec(ROWS), PartitionSpec(ROWS)
         return self._mapped(step, given, (state, PartitionSpec()), donate=(0,))
 
     def eval_step(self, step: Callable) -> Callable:
         """Map `(params, batch) -> Sums`."""
-        given = self.specs(self.shapes.params), PartitionSpec(AXIS)
+        given = self.specs(self.shapes.params), PartitionSpec(ROWS)
         return self._mapped(step, given, PartitionSpec())
 
     def specs(self, shapes: Tree) -> Tree:
@@ -230,11 +225,12 @@ class Cut:
     def arguments(self) -> TrainState:
         """The state that a step takes, as shapes with their places."""
 
-        def leaf(path: tuple, shape: Any, place: Any) -> jax.ShapeDtypeStruct:
+        def leaf(path: tuple, shape: Any) -> jax.ShapeDtypeStruct:
+            place = NamedSharding(self.devices.grids, self._spec(path, shape))
             size = self._size(path, shape)
             return jax.ShapeDtypeStruct(size, shape.dtype, sharding=place)
 
-        return self._map(leaf, self.shapes, self.shardings(self.shapes))
+        return self._map(leaf, self.shapes)
 
     def _mapped(
         self, step: Callable, given: tuple, made: Any, donate: tuple = ()
@@ -245,15 +241,16 @@ class Cut:
             return step(first, *jax.tree.map(lambda x: jnp.squeeze(x, 0), shares))
 
         def placed(specs: Any) -> Any:
-            return jax.tree.map(lambda spec: NamedSharding(self._mesh, spec), specs)
+            return jax.tree.map(lambda spec: NamedSharding(mesh, spec), specs)
 
+        mesh = self.devices.grids
         run = jax.jit(
-            jax.shard_map(body, mesh=self._mesh, in_specs=given, out_specs=made),
+            jax.shard_map(body, mesh=mesh, in_specs=given, out_specs=made),
             in_shardings=placed(given),
             out_shardings=placed(made),
             donate_argnums=donate,
         )
-        return parallel.one_at_a_time(run, self.devices)
+        return parallel.one_at_a_time(parallel.spanned(run, self.devices), self.devices)
 
     def _map(self, function: Callable, tree: Tree, *others: Tree) -> Tree:
         return jax.tree_util.tree_map_with_path(function, tree, *others)

@@ -69,7 +69,7 @@ def train(
     """
     checks.check(config)
     hosts = here()
-    layout.check(config.training, jax.device_count(), hosts.count)
+    layout.check(config.training, jax.local_device_count())
     workdir = Path(workdir)
     with stopping() as stop, shared.locked(workdir, config, hosts):
         if hosts.count > 1:  # they stop together, after a step that all agree on

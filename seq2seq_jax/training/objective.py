@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from seq2seq_jax.config import Config, TrainingConfig
 from seq2seq_jax.nn import candidates, model
 from seq2seq_jax.nn.shards import Shards
-from seq2seq_jax.training.step import AXIS, VOCABULARY, LossFn, Update
+from seq2seq_jax.training.step import ROWS, VOCABULARY, LossFn, Update
 from seq2seq_jax.types import Array, Batch, Params, Sums
 
 
@@ -31,7 +31,7 @@ def cut_of(config: TrainingConfig, vocabulary: int) -> Shards | None:
     """How a target vocabulary of so many ids is cut over devices; None: it is not."""
     if config.vocabulary_shards == 1:
         return None
-    return Shards(VOCABULARY, AXIS, vocabulary)
+    return Shards(VOCABULARY, ROWS, vocabulary)
 
 
 def objective(config: Config, vocabulary: int) -> LossFn:

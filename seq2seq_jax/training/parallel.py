@@ -6,6 +6,7 @@ step its share of the batch. The step alone spans the devices of all.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -13,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from seq2seq_jax.training.step import AXIS, VOCABULARY
+from seq2seq_jax.training.step import AXIS, HOSTS, ROWS, VOCABULARY
 from seq2seq_jax.types import Batch
 
 
@@ -42,10 +43,23 @@ class Devices:
         return self.count // self.shards
 
     @property
+    def all_ways(self) -> int:
+        """In how many parts all of them cut theirs."""
+        return len(self.all) // self.shards
+
+    @property
     def grid(self) -> Mesh:
-        """The devices of this process, `[ways, shards]`."""
-        grid = np.array(self.devices).reshape(self.ways, self.shards)
-        return Mesh(grid, (AXIS, VOCABULARY))
+        """The devices of this process, `[1, ways, shards]`."""
+        return self._grid(self.devices)
+
+    @property
+    def grids(self) -> Mesh:
+        """Those of all processes, `[processes, ways, shards]`."""
+        return self._grid(self.all)
+
+    def _grid(self, devices: tuple[jax.Device, ...]) -> Mesh:
+        grid = np.array(devices).reshape(-1, self.ways, self.shards)
+        return Mesh(grid, (HOSTS, AXIS, VOCABULARY))
 
     @property
     def replicated(self) -> NamedSharding:
@@ -71,6 +85,13 @@ def local(devices: Sequence[jax.Device] | None = None, shards: int = 1) -> Devic
     return Devices(chosen, chosen, shards)
 
 
+def of_hosts(devices: Sequence[jax.Device], shards: int = 1) -> Devices:
+    """Devices that need not be there, for the process that has the first of them."""
+    first = devices[0].process_index
+    own = tuple(device for device in devices if device.process_index == first)
+    return Devices(own, tuple(devices), shards)
+
+
 def everywhere(shards: int = 1) -> Devices:
     """All devices of all processes."""
     processes = range(jax.process_count())
@@ -92,15 +113,51 @@ def place(tree: Any, devices: Devices) -> Any:
 
 
 def spanning(tree: Any) -> Any:
-    """Arrays that every process holds whole, as arrays of the devices of all.
+    """What every process has, as arrays of the devices of all.
 
-    Nothing is copied. Orbax saves no others where JAX runs in several processes.
+    Nothing is copied but what lies in a host's memory. Orbax saves no others where JAX
+    runs in several processes.
     """
-    from jax.experimental import multihost_utils
+    devices = everywhere()
 
-    return multihost_utils.host_local_array_to_global_array(
-        tree, everywhere().mesh, PartitionSpec()
-    )
+    def leaf(array: Any) -> jax.Array:
+        if not isinstance(getattr(array, "sharding", None), NamedSharding):
+            array = jax.device_put(array, devices.replicated)
+        mesh = array.sharding.mesh
+        grid = np.array(devices.all).reshape(-1, *mesh.devices.shape)
+        return _over(Mesh(grid, ("process", *mesh.axis_names)), array)
+
+    return jax.tree.map(leaf, tree)
+
+
+def spanned(run: Callable, devices: Devices) -> Callable:
+    """A step over `devices.grids` of what each process has on a grid of its own.
+
+    Its first argument and its results are the same in all processes, the others are
+    numpy arrays, shares of a whole.
+    """
+    if devices.all == devices.devices:
+        return run
+    shares = NamedSharding(devices.grids, PartitionSpec(ROWS))
+
+    def call(first: Any, *rest: Any) -> Any:
+        first = jax.tree.map(partial(_over, devices.grids), first)
+        parts = partial(jax.make_array_from_process_local_data, shares)
+        made = run(first, *jax.tree.map(parts, rest))
+        return jax.tree.map(partial(_over, devices.grid), made)
+
+    call.lower, call.__wrapped__ = run.lower, run  # type: ignore[attr-defined]
+    return call
+
+
+def _over(mesh: Mesh, array: jax.Array) -> jax.Array:
+    """An array that is the same in all processes, over the devices of one or of all.
+
+    It is made of the parts that lie there: nothing is copied.
+    """
+    place = NamedSharding(mesh, array.sharding.spec)  # type: ignore[attr-defined]
+    own = [part.data for part in array.addressable_shards]
+    return jax.make_array_from_single_device_arrays(array.shape, place, own)
 
 
 def shard_batch(

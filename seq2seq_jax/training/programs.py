@@ -24,15 +24,16 @@ def train_step_of(config: Config, vocabulary: int, tx: Any) -> Callable:
         tx: the optimiser.
     """
     training, loss = config.training, objective(config, vocabulary)
+    told = exchange.of(training)
     step = partial(
         train_step,
         accumulate=training.accumulate,
         normalize=training.normalize,
         loss_limit=training.loss_limit,
-        exchange=exchange.of(training),
+        exchange=told,
     )
     if training.freeze:
-        made = freezing.step_of(step, loss, tx, training.freeze)
+        made = freezing.step_of(step, loss, tx, training.freeze, told.rows)
     else:
         made = partial(step, loss, tx)
     return moving.step_of(made, training.ema) if training.ema else made

@@ -20,6 +20,10 @@ from seq2seq_jax.types import Array, Batch, Params, Sums, TrainState
 
 AXIS = "data"  # the mesh axis over which a batch's rows are spread
 VOCABULARY = "vocabulary"  # the one over which vocabularies are, where they are cut
+# Where a state is cut, each process has all parts of it: of its batch's rows, the first
+# of these says which process has them, the second which of its devices.
+HOSTS = "hosts"
+ROWS = (HOSTS, AXIS)
 
 AFTER_ROWS = 2**31  # above the numbers of all rows, which are int32
 
@@ -67,6 +71,7 @@ class Exchange(NamedTuple):
     """What the devices of a step tell each other.
 
     Attributes:
+        rows: the mesh axes over which a batch's rows are spread.
         total: `(sums, gradients, counts, count) -> ` all of them added up over all
             rows, of the gradients those of this device's part.
         norm: `(gradients) -> ` the global norm of those of all parts.
@@ -74,6 +79,7 @@ class Exchange(NamedTuple):
         whole: `(updated part, params before) -> params`.
     """
 
+    rows: str | tuple[str, ...]
     total: Callable[[tuple], tuple]
     norm: Callable[[Params], Array]
     part: Callable[[Params], Params]
@@ -82,6 +88,7 @@ class Exchange(NamedTuple):
 
 # Every device has all parameters and makes the whole update.
 REPLICATED = Exchange(
+    rows=AXIS,
     total=lambda local: lax.psum(local, AXIS),
     norm=optax.tree.norm,
     part=lambda params: params,
@@ -220,7 +227,7 @@ def train_step(
     """
     # Without the cast, shard_map would add up the gradients of replicated parameters by
     # itself and the exchange would do it again; under pmap it changes nothing.
-    params = lax.pcast(state.params, AXIS, to="varying")
+    params = lax.pcast(state.params, exchange.rows, to="varying")
     keys = row_keys(state.key, state.step, rows)
     own_loss = partial(_own_loss, loss, shared_by_rows(state))
     sums, grads = _accumulated(own_loss, params, batch, keys, accumulate)
@@ -286,6 +293,11 @@ def _left_out(state: TrainState) -> TrainState:
     return state.replace(step=state.step + 1)  # type: ignore[attr-defined]
 
 
-def eval_step(loss: LossFn, params: Params, batch: Batch) -> Sums:
+def eval_step(
+    loss: LossFn,
+    params: Params,
+    batch: Batch,
+    rows: str | tuple[str, ...] = AXIS,
+) -> Sums:
     """The sums of a batch of which this device holds some rows, without noise."""
-    return lax.psum(loss(params, batch, None, None), AXIS)
+    return lax.psum(loss(params, batch, None, None), rows)
