@@ -143,7 +143,7 @@ def test_each_matrix_has_its_initializer_and_only_forget_gates_a_bias(kind):
     inits = layers.Initializers(
         lambda key, shape: jnp.full(shape, 1.0),
         lambda key, shape: jnp.full(shape, 2.0),
-        *[None] * 4,
+        *[None] * 5,
     )
     params = CELLS[kind].init(jax.random.key(0), D, H, inits)
     assert np.all(params.pop("input") == 1.0)

@@ -68,6 +68,7 @@ LAWS = {
         "tied": (is_normal, COLUMNS**-0.5),
         "attention": GLOROT_UNIFORM,
         "vector": (is_uniform, GLOROT_VECTOR * 3**0.5),
+        "output": (is_normal, ROWS**-0.5),
     },
     "unit_rows": {
         "kernel": GLOROT_UNIFORM,
@@ -76,6 +77,7 @@ LAWS = {
         "tied": (is_normal, COLUMNS**-0.5),
         "attention": GLOROT_UNIFORM,
         "vector": (is_uniform, GLOROT_VECTOR * 3**0.5),
+        "output": (is_normal, ROWS**-0.5),
     },
     "uniform": dict.fromkeys(PARTS, (is_uniform, 0.1)),
     "gaussian": {
@@ -85,6 +87,7 @@ LAWS = {
         "tied": (is_normal, 0.01),
         "attention": (is_normal, 0.001),
         "vector": (is_zero, 0.0),
+        "output": (is_normal, 0.01),
     },
     "glorot_normal": dict.fromkeys(PARTS, (is_cut_normal, PLAIN))
     | {"vector": (is_cut_normal, GLOROT_VECTOR)},

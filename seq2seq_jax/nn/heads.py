@@ -40,7 +40,7 @@ def vocabulary_init(
     tied: bool,
 ) -> Params:
     """`[R, V]` and a bias; only the bias where the embeddings serve as the matrix."""
-    params = layers.dense_init(key, readout_size, target_size, inits.kernel)
+    params = layers.dense_init(key, readout_size, target_size, inits.output)
     return {"bias": params["bias"]} if tied else params
 
 

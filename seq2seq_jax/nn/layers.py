@@ -24,6 +24,7 @@ class Initializers(NamedTuple):
         tied: a table that is the output layer's matrix as well.
         attention: matrices inside an attention score.
         vector: an attention score's vector v_a, as a matrix `[A, 1]`.
+        output: the matrix of an output layer `[R, V]`.
     """
 
     kernel: Initializer
@@ -32,6 +33,7 @@ class Initializers(NamedTuple):
     tied: Initializer
     attention: Initializer
     vector: Initializer
+    output: Initializer
 
 
 def default_initializers(scale: float | None) -> Initializers:
@@ -40,11 +42,15 @@ def default_initializers(scale: float | None) -> Initializers:
     Glorot & Bengio 2010, eq. 16, for kernels, an orthogonal matrix for each recurrent
     product (Saxe et al. 2014), N(0, 1) for embeddings: gates of the first layer then
     have values of about 1, and training is faster than from rows of unit length. Those,
-    N(0, 1/E), are for a table that predicts as well: logits should start small.
+    N(0, 1/E), are for a table that predicts as well: logits should start small. So
+    they do from an output layer's N(0, 1/R), whatever the vocabulary's size; Glorot's
+    rule makes them smaller the larger it is, and training slow to begin.
     """
     kernel = jax.nn.initializers.glorot_uniform()
     normal = jax.nn.initializers.normal(1.0)
-    return Initializers(kernel, orthogonal_blocks, normal, unit_rows, kernel, kernel)
+    return Initializers(
+        kernel, orthogonal_blocks, normal, unit_rows, kernel, kernel, unit_columns
+    )
 
 
 def unit_row_initializers(scale: float | None) -> Initializers:
@@ -57,6 +63,11 @@ def unit_rows(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     return jax.random.normal(key, shape) / jnp.sqrt(shape[-1])
 
 
+def unit_columns(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """N(0, 1/R): columns of unit length on average."""
+    return jax.random.normal(key, shape) / jnp.sqrt(shape[0])
+
+
 def uniform_initializers(scale: float | None) -> Initializers:
     """U(-x, x) for all matrices and tables, x = 0.1 unless told otherwise.
 
@@ -67,7 +78,7 @@ def uniform_initializers(scale: float | None) -> Initializers:
     def uniform(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
         return jax.random.uniform(key, shape, minval=-width, maxval=width)
 
-    return Initializers(*[uniform] * 6)
+    return Initializers(*[uniform] * 7)
 
 
 def gaussian_initializers(scale: float | None) -> Initializers:
@@ -84,12 +95,14 @@ def gaussian_initializers(scale: float | None) -> Initializers:
 
     plain = gaussian(1.0)
     zeros = jax.nn.initializers.zeros
-    return Initializers(plain, orthogonal_blocks, plain, plain, gaussian(0.1), zeros)
+    return Initializers(
+        plain, orthogonal_blocks, plain, plain, gaussian(0.1), zeros, plain
+    )
 
 
 def glorot_initializers(kernel: Initializer) -> Callable[..., Initializers]:
     """tensorflow/nmt's `init_op` glorot_normal or glorot_uniform, for everything."""
-    return lambda scale: Initializers(*[kernel] * 6)
+    return lambda scale: Initializers(*[kernel] * 7)
 
 
 INITIALIZERS: dict[str, Callable[[float | None], Initializers]] = {
