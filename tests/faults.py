@@ -47,6 +47,7 @@ OPTIONS = {
     "training.schedule": "plateau",
     "training.plateau_patience": 1,
     "training.warmup_steps": 5,
+    "training.ema": 0.9,
     # No one a multiple of another: windows of metrics are cut by checkpoints.
     "training.log_every": 9,
     "training.eval_every": 15,
