@@ -38,6 +38,7 @@ ROWS = (
         "inference.draws",
         "inference.topk",
         "inference.penalties",
+        "inference.places",
         "inference.constraints",
     ),
     (
@@ -139,7 +140,7 @@ FENCES = {
 }
 SEARCH = tuple(
     f"inference.{name}"
-    for name in "search beams draws topk penalties constraints".split()
+    for name in "search beams places draws topk penalties constraints".split()
 )
 PURE = ("nn", *SEARCH)
 

@@ -89,6 +89,8 @@ class Rules(NamedTuple):
         divisors: `[T]` the length penalty of 1 to T tokens.
         coverage_penalty: see `penalties`; or None.
         stop: an entry of `search.STOPS`, for beam search.
+        places: an entry of `places.PLACES`, for beam search.
+        prune: as `places` has it, for beam search; or None.
     """
 
     limits: jax.Array
@@ -102,6 +104,8 @@ class Rules(NamedTuple):
     bos: int
     eos: int
     stop: str = "exact"
+    places: str = "kept"
+    prune: jax.Array | None = None
 
 
 def make_rules(

@@ -36,7 +36,8 @@ results depend neither on `n_best` nor on the other rows of the batch.
 
 `stop="first"` is OpenNMT-py's rule in its place: a row stops at the first step whose
 best continuation is an ending. What would have ended later, and might have scored
-better by its mean, is not found; so that rule is for a single output.
+better by its mean, is not found; so that rule is for a single output. Other rules of
+papers, for who has a place in the beam, stand in `places`.
 """
 
 import functools
@@ -67,6 +68,7 @@ from seq2seq_jax.inference.penalties import (
     LengthPenalty,
     no_penalty,
 )
+from seq2seq_jax.inference.places import near, near_the_best, outside
 from seq2seq_jax.inference.topk import top_k
 from seq2seq_jax.types import BOS, EOS, PAD, Hypotheses
 
@@ -81,6 +83,8 @@ def beam_search(
     max_length: int,
     n_best: int = 1,
     stop: str = "exact",
+    places: str = "kept",
+    prune: jax.Array | None = None,
     length_penalty: LengthPenalty = no_penalty,
     coverage_penalty: CoveragePenalty | None = None,
     mask: jax.Array | None = None,
@@ -98,6 +102,8 @@ def beam_search(
         beam_size, n_best: K, the hypotheses alive at a time; N, at most K.
         max_length: T, the size of the results; limits above it count as T.
         stop: when a row's search is over, an entry of `STOPS`.
+        places: whether endings take places in the beam, an entry of `PLACES`.
+        prune: leave out tokens, and hypotheses, so much worse than the best; None: off.
         length_penalty: lengths `[T]`, as floats, to positive divisors `[T]`.
         coverage_penalty: added to the score of an ended one, see `penalties`; or None.
         mask: `[B, S]` real source positions, which a coverage penalty needs.
@@ -114,7 +120,7 @@ def beam_search(
     if not 1 <= n_best <= beam_size:
         raise ValueError(f"n_best is {n_best}, expected 1 to beam_size ({beam_size})")
     penalties, sizes = (length_penalty, coverage_penalty), (beam_size, n_best)
-    rest = *penalties, *sizes, forbidden, bos, eos, stop
+    rest = *penalties, *sizes, forbidden, bos, eos, stop, places, prune
     rules = make_rules(limits, shared, mask, max_length, *rest)
     ahead = largest_ahead(rules.divisors, rules.limits)
     # All beams would say the same at the first step: it is made by one of them.
@@ -229,7 +235,8 @@ def beam_step(
     size, time = rules.beam_size, beam.time
     state, log_probs, weights = step(beam.state, beam.tokens)
     coverage = covered(beam, weights)
-    totals = beam.log_probs[..., None] + allowed(log_probs, rules, time)
+    log_probs = near(allowed(log_probs, rules, time), rules.prune)
+    totals = beam.log_probs[..., None] + log_probs
     rows, beams, vocabulary = totals.shape
     missing = max(0, 2 * size - beams * vocabulary)
     totals = jnp.pad(
@@ -241,10 +248,16 @@ def beam_step(
     ending = tokens == rules.eos
     # An ending counts among the K best only: with K = 1, only if it is the best token.
     ends = ending[:, :size] & ~beam.done[:, None]
+    out = outside(rules.places, size, beam.ended, 2 * size)
+    if out is not None:
+        ends &= ~out[:, :size]
+        ending |= out
     new = ending_now(beam, rules, ends, best[:, :size], parents[:, :size], coverage)
     finished = best_of(beam.finished, new, size)
     ended = beam.ended + (ends & (best[:, :size] > -jnp.inf)).sum(axis=1)
     alive, rank = lax.top_k(jnp.where(ending, -jnp.inf, best), size)
+    best_ended = finished.scores[:, 0]
+    alive = near_the_best(alive, rules.divisors[time], best_ended, rules.prune)
     parents, tokens = pick(parents, rank), pick(tokens, rank)
     stops = STOPS[rules.stop](rules, finished, ends, alive / ahead[:, time, None])
     over = (time + 1 >= rules.limits) | (ended >= size) | stops
