@@ -89,6 +89,17 @@ ROWS |= {
     f"512 units, {score}": [*LARGE, f"{ATTENTION}{score}"]
     for score in ("additive", "general", "scaled_general")
 }
+# As large, but annotations of 512 too, which a dot product needs.
+EQUAL = [
+    *LARGE,
+    "--model.hidden_size=256",
+    "--model.decoder_hidden_size=512",
+    "--model.bridge=pass",
+]
+ROWS |= {
+    f"512 and 2 x 256 units, {score}": [*EQUAL, f"{ATTENTION}{score}"]
+    for score in ("additive", "dot", "scaled_dot")
+}
 
 
 @dataclass(frozen=True)

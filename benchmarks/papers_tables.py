@@ -120,6 +120,16 @@ FINDINGS = [
         "512 units, additive",
         "512 units, scaled_general",
     ),
+    between(
+        "additive over dot at 512 units",
+        "512 and 2 x 256 units, additive",
+        "512 and 2 x 256 units, dot",
+    ),
+    between(
+        "additive over scaled dot at 512 units (difference not clear)",
+        "512 and 2 x 256 units, additive",
+        "512 and 2 x 256 units, scaled_dot",
+    ),
     searched("beam over greedy (Luong's model)", LUONG, "beam 5", "greedy"),
     searched("beam over greedy (RNNsearch)", SEARCH, "beam 5", "greedy"),
     searched(

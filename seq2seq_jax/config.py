@@ -7,12 +7,11 @@ functions defines (cells, scores, tokenisers ...) are checked by the owner of th
 
 import dataclasses
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from seq2seq_jax.errors import InputError
+from seq2seq_jax.fields import flatten as flatten
 from seq2seq_jax.fields import from_dict
 
 
@@ -46,6 +45,9 @@ class DataConfig:
     """column of a TSV that holds the source, counted from 0"""
     target_column: int = 1
     """column of a TSV that holds the target"""
+    features_column: int | None = None
+    """column of a TSV with features (`N;DAT;PL`) that stand behind a source and a tab:
+    for the tokenizer char_features"""
     target_only: bool = False
     """there are no sources: targets alone, for a language model (model.encoder none)"""
     dataset: str | None = None
@@ -63,7 +65,7 @@ class DataConfig:
     data_dir: str | None = None
     """where TFDS keeps prepared data; None: TFDS's own default"""
     source_tokenizer: str = "sentencepiece"
-    """char, byte, word (white space) or sentencepiece"""
+    """char, char_features (behind a tab), byte, word (white space) or sentencepiece"""
     target_tokenizer: str = "sentencepiece"
     """char, byte, word (white space) or sentencepiece"""
     shared_vocab: bool = False
@@ -301,20 +303,6 @@ class Config:
     """the model"""
     training: TrainingConfig = field(default_factory=TrainingConfig)
     """the training"""
-
-
-def flatten(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield `("section.field", value)` for every field of the config.
-
-    >>> dict(flatten(Config()))["model.cell"]
-    'lstm'
-    """
-    for item in dataclasses.fields(config):
-        value = getattr(config, item.name)
-        if dataclasses.is_dataclass(value):
-            yield from flatten(value, f"{prefix}{item.name}.")
-        else:
-            yield f"{prefix}{item.name}", value
 
 
 def to_json(config: Config) -> str:

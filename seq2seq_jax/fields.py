@@ -1,6 +1,7 @@
-"""Dataclasses from what JSON holds, every field checked."""
+"""Dataclasses from what JSON holds, every field checked, and as flat names."""
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from seq2seq_jax.errors import InputError, nearest
@@ -49,3 +50,18 @@ def fits(value: Any, kind: Any) -> bool:
     if isinstance(value, bool):
         return bool in kinds
     return isinstance(value, kinds) or (isinstance(value, int) and float in kinds)
+
+
+def flatten(record: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield `("section.field", value)` for every field of a dataclass of dataclasses.
+
+    >>> from seq2seq_jax.config import Config
+    >>> dict(flatten(Config()))["model.cell"]
+    'lstm'
+    """
+    for item in dataclasses.fields(record):
+        value = getattr(record, item.name)
+        if dataclasses.is_dataclass(value):
+            yield from flatten(value, f"{prefix}{item.name}.")
+        else:
+            yield f"{prefix}{item.name}", value

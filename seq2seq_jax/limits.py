@@ -25,7 +25,7 @@ POSITIVE = (
     "training.loss_limit"
 ).split()
 NOT_NEGATIVE = (
-    "data.source_column data.target_column training.warmup_steps "
+    "data.source_column data.target_column data.features_column training.warmup_steps "
     "training.decay_start training.final_learning_rate training.weight_decay "
     "training.keep_best training.sampled_softmax "
     "training.scheduled_sampling training.scheduled_sampling_steps training.seed "

@@ -140,7 +140,7 @@ def test_one_program_serves_three_platforms_and_any_shape(made):
 @pytest.mark.parametrize("lowercase", [False, True])
 def test_the_script_cuts_and_joins_text_as_this_package_does(tmp_path, kind, lowercase):
     draw = random.Random(0)
-    letters = "abcd ABÉé  ß√\u00a0日本\t💥"
+    letters = "abcd ABÉé  ß√\u00a0日本\t💥;;"
     lines = ["".join(draw.choices(letters, k=draw.randint(0, 20))) for _ in range(80)]
     lines = [line for line in lines if line.strip()]
     ours = tokenizers.train(kind, lines[:40], 60, lowercase=lowercase)

@@ -179,3 +179,20 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
 
     peak(10)
     assert peak(100_000) < peak(10_000) + 50_000
+
+
+def test_features_stand_behind_the_source_and_a_tab(tmp_path):
+    path = write(tmp_path / "f.tsv", "Haus\tN;PL\tHäuser\ngut\tADJ\tbesser\n")
+    data = DataConfig(train_tsv=path, features_column=1, target_column=2)
+    assert list(open_pairs(data, "train")) == [
+        ("Haus\tN;PL", "Häuser"),
+        ("gut\tADJ", "besser"),
+    ]
+    assert tsv_pairs(path, 0, 2, 1).fingerprint != tsv_pairs(path, 0, 2).fingerprint
+    lacking = write(tmp_path / "g.tsv", "Haus\tN;PL\tHäuser\n\tADJ\tbesser\n")
+    assert "line 2: the source is empty" in refusal(
+        lambda: list(tsv_pairs(lacking, 0, 2, 1))
+    )
+    assert "data.source_column and data.features_column are both 0" in refusal(
+        lambda: tsv_pairs(path, 0, 2, 0)
+    )

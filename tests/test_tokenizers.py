@@ -36,6 +36,15 @@ def test_any_text_of_known_characters_comes_back(kind, text):
     assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
+@given(st.text(alphabet="ab\t;"))
+def test_features_are_units_and_no_characters(text):
+    units = tokenizers.cut_features(text)
+    assert "".join(units) == text
+    word, tab, features = text.partition("\t")
+    assert units[: len(word)] == list(word)
+    assert len(units) - len(word) == (features.count(";") + 1 if tab else 0)
+
+
 @settings(deadline=None)
 @given(st.text())
 def test_bytes_bring_any_text_back(text):

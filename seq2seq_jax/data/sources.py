@@ -162,19 +162,25 @@ def file_pairs(source: str, target: str) -> Pairs:
     )
 
 
-def tsv_pairs(path: str, source_column: int, target_column: int) -> Pairs:
+def tsv_pairs(
+    path: str, source_column: int, target_column: int, features: int | None = None
+) -> Pairs:
     """Pairs from two columns of a file whose columns are parted by tabs.
+
+    Args:
+        path: of the file.
+        source_column, target_column: counted from 0.
+        features: a column that sources have behind them and a tab; None: they do not.
 
     Raises:
         InputError: from every pass, naming a line with too few columns; at once, if the
             file is missing or empty.
     """
-    if source_column == target_column:
-        raise InputError(
-            f"data.source_column and data.target_column are both {source_column}, "
-            "expected two columns"
-        )
-    needed = max(source_column, target_column) + 1
+    wanted = {"source": source_column, "target": target_column}
+    if features is not None:
+        wanted["features"] = features
+    check_columns(wanted)
+    needed = max(wanted.values()) + 1
 
     def read() -> Iterator[tuple[str, str]]:
         for number, line in enumerate(read_lines(path), 1):
@@ -185,12 +191,32 @@ def tsv_pairs(path: str, source_column: int, target_column: int) -> Pairs:
                     f"{'s' * (len(columns) > 1)}, expected at least {needed} parted by "
                     "tabs (data.source_column, data.target_column count from 0)"
                 )
-            yield columns[source_column], columns[target_column]
+            source = columns[source_column]
+            if features is not None and source.strip():
+                source += f"\t{columns[features]}"
+            yield source, columns[target_column]
 
     def now() -> str:
-        return f"{_fingerprint(path)}{source_column},{target_column}"
+        more = "" if features is None else f",{features}"
+        return f"{_fingerprint(path)}{source_column},{target_column}{more}"
 
     return Pairs(path, now(), read, lambda index: f"{path}, line {index + 1}", now)
+
+
+def check_columns(columns: dict[str, int]) -> None:
+    """Refuse columns of a TSV that are one and the same.
+
+    Raises:
+        InputError: naming two of them.
+    """
+    seen: dict[int, str] = {}
+    for name, column in columns.items():
+        if column in seen:
+            raise InputError(
+                f"data.{seen[column]}_column and data.{name}_column are both {column}, "
+                "expected two columns"
+            )
+        seen[column] = name
 
 
 def _fingerprint(path: str) -> str:
@@ -247,7 +273,8 @@ def _open_files(data: DataConfig, split: str) -> Pairs | None:
             )
         source = target  # the encoder `none` does not read it
     if tsv:
-        return tsv_pairs(tsv, data.source_column, data.target_column)
+        columns = data.source_column, data.target_column, data.features_column
+        return tsv_pairs(tsv, *columns)
     if source and target:
         return file_pairs(source, target)
     if source or target:

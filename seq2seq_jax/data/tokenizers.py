@@ -70,6 +70,29 @@ def show_character(character: str) -> str:
     return character if character.isprintable() else f"U+{ord(character):04X}"
 
 
+def cut_features(text: str) -> list[str]:
+    """Characters up to the first tab, then features that `;` parts, each a unit.
+
+    A unit has the tab, or the `;`, that stands before it: together they are the text,
+    and no feature is taken for a character.
+
+    >>> cut_features("ab\\tN;PL")
+    ['a', 'b', '\\tN', ';PL']
+    """
+    word, tab, features = text.partition("\t")
+    first, *others = features.split(";")
+    return [*word, *[tab + first] * bool(tab), *[f";{each}" for each in others]]
+
+
+def show_unit(unit: str) -> str:
+    """A character as `show_character` has it, a feature with the `;` before it.
+
+    >>> show_unit(" "), show_unit("\\tN")
+    ('␣', ';N')
+    """
+    return show_character(unit) if len(unit) == 1 else f";{unit[1:]}"
+
+
 def _encoder(cut: Callable[[str], Iterable[str]]) -> Callable[[Any, str], list[int]]:
     def encode(model: Vocabulary, text: str) -> list[int]:
         ids = model.ids
@@ -135,6 +158,7 @@ BYTE = Kind(
 # An unknown character is said as one character, so that error rates count it once.
 TOKENIZERS: dict[str, Kind] = {
     "char": _vocabulary_kind(lambda text: text, "", show_character, "⁇"),
+    "char_features": _vocabulary_kind(cut_features, "", show_unit, "⁇"),
     "byte": BYTE,
     "word": _vocabulary_kind(str.split, " ", lambda word: word, SPECIAL[UNK]),
     "sentencepiece": Kind(

@@ -20,6 +20,7 @@ import argparse
 import hashlib
 import io
 import json
+import re
 import sys
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import module_from_spec
@@ -57,7 +58,7 @@ class Failure(Exception):
 
 
 class Tokenizer:
-    """Text to ids and back, of one of four kinds; `read(name)` gives a file's bytes."""
+    """Text to ids and back, of one of five kinds; `read(name)` gives a file's bytes."""
 
     def __init__(self, read, side):
         header = json.loads(read(f"tokenizers/{side}.json"))
@@ -71,7 +72,7 @@ class Tokenizer:
             self.pieces = sentencepiece.SentencePieceProcessor(
                 model_proto=read(f"tokenizers/{side}.model")
             )
-        elif self.kind in ("char", "word"):
+        elif self.kind in ("char", "char_features", "word"):
             self.units = json.loads(read(f"tokenizers/{side}.vocab"))
             self.ids = {unit: n for n, unit in enumerate(self.units, SPECIAL)}
         elif self.kind != "byte":
@@ -84,7 +85,10 @@ class Tokenizer:
             return self.pieces.encode(text)
         if self.kind == "byte":
             return [byte + SPECIAL for byte in text.encode("utf-8")]
-        units = text.split() if self.kind == "word" else text
+        units = text.split() if self.kind == "word" else list(text)
+        if self.kind == "char_features" and "\t" in units:  # each `;` begins a unit
+            start = units.index("\t")
+            units[start:] = re.split("(?=;)", text[start:])
         return [self.ids.get(unit, UNK) for unit in units]
 
     def decode(self, ids):
@@ -320,9 +324,8 @@ def run(model, options):
         if len(options.score) != (2 if reads else 1):
             expected = "SOURCES TARGETS" if reads else "TARGETS: it reads no sources"
             raise Failure(f"expected --score {expected}")
-        source, target = options.score[0], options.score[-1]
-        with open(source, "rb") as one, open(target, "rb") as other:
-            for each in model.score(lines_of(one), lines_of(other)):
+        with open(options.score[0], "rb") as one, open(options.score[-1], "rb") as two:
+            for each in model.score(lines_of(one), lines_of(two)):
                 print(f"{each.sum():.6f}")
         return
     if not reads:
@@ -338,9 +341,8 @@ def run(model, options):
                 parts.append(f"{one['score']:.6f}")
             if options.alignments:
                 parts.append(pharaoh(one["alignment"]))
-            line = "\t".join(parts)
-            if n_best > 1:
-                line = " ||| ".join([str(number), *parts])
+            parts = [str(number), *parts] if n_best > 1 else parts
+            line = (" ||| " if n_best > 1 else "\t").join(parts)
             out.write(f"{line}\n".encode())
 
 
