@@ -11,12 +11,9 @@ is not made again: the command may be interrupted, and given more seeds or rows 
 
 import hashlib
 import json
-import os
-import queue
-import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +21,7 @@ from typing import Any
 import papers_tables as tables
 import sacrebleu
 import tyro
+from runs import call, cores_each
 
 from seq2seq_jax.commands import recipes
 from seq2seq_jax.config import Config
@@ -153,18 +151,6 @@ def main() -> None:
     save(results, options)
 
 
-def cores_each(jobs: int) -> ThreadPoolExecutor:
-    """Threads whose child processes have their own share of the cores."""
-    if not hasattr(os, "sched_setaffinity"):
-        return ThreadPoolExecutor(jobs)
-    cores, shares = sorted(os.sched_getaffinity(0)), queue.SimpleQueue()
-    for job in range(jobs):
-        shares.put(cores[job::jobs] or cores)
-    return ThreadPoolExecutor(
-        jobs, initializer=lambda: os.sched_setaffinity(0, shares.get())
-    )
-
-
 def fingerprint(name: str) -> str:
     """Of a row's recipe as it is now: after a change its numbers are made again."""
     path, _, variant = ROWS[name][0].partition(":")
@@ -209,19 +195,6 @@ def run(name: str, seed: int, options: Options) -> dict[str, Any]:
     printed = call([__file__, *wanted], workdir, "decode")
     made = {"name": name, "seed": seed, "flags": said, "recipe": fingerprint(name)}
     return made | json.loads(printed.splitlines()[-1])
-
-
-def call(command: list[str], workdir: Path, name: str) -> str:
-    """The standard output of a Python program; what it says else goes to a file."""
-    workdir.parent.mkdir(parents=True, exist_ok=True)
-    log = workdir.parent / f"{workdir.name}.{name}.log"
-    with log.open("w") as stream:
-        done = subprocess.run(
-            [sys.executable, *command], stdout=subprocess.PIPE, stderr=stream, text=True
-        )
-    if done.returncode:
-        sys.exit(f"{' '.join(command)} failed ({done.returncode}): see {log}")
-    return done.stdout
 
 
 def measure(workdir: Path, options: Options) -> dict[str, Any]:
