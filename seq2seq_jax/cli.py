@@ -12,6 +12,7 @@ from seq2seq_jax.commands import (
     info,
     parameters,
     plan,
+    plot,
     score,
     serve,
     train,
@@ -34,6 +35,7 @@ COMMANDS: dict[str, Any] = {
     "info": info,
     "parameters": parameters,
     "plan": plan,
+    "plot": plot,
 }
 
 

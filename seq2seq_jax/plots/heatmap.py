@@ -1,20 +1,19 @@
 """The picture of an alignment: where the decoder looked for each token it said."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from seq2seq_jax.errors import InputError, choose
+from seq2seq_jax.errors import InputError
+from seq2seq_jax.plots.files import FORMATS as FORMATS
+from seq2seq_jax.plots.files import kind_of, save
 from seq2seq_jax.plots.fonts import drawable
 
-FORMATS = ("png", "svg", "pdf")
 CELL = 0.3  # inches a token
 LONGEST = 60.0  # inches of a side: cells of longer sequences are smaller
 LETTERS = 10.0  # points
@@ -48,26 +47,14 @@ def draw(
         InputError: where numbers of labels and weights differ, or on another format.
     """
     path, weights = Path(path), np.asarray(weights)
-    kind = choose(FORMATS, path.suffix.lower().lstrip("."), f"ending of {path}")
+    kind_of(path)
     expected = (len(target_pieces), len(source_pieces))
     if weights.shape != expected or 0 in expected:
         raise InputError(
             f"weights of shape {weights.shape} for {expected[0]} target and "
             f"{expected[1]} source labels, expected one row and one column a label"
         )
-    figure = _figure(weights, source_pieces, target_pieces, title)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
-        # No date: the same alignment gives the same file.
-        stamp = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(kind)
-        with matplotlib.rc_context({"svg.hashsalt": "alignment"}):
-            figure.savefig(
-                unfinished, format=kind, bbox_inches="tight", dpi=100, metadata=stamp
-            )
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    return path
+    return save(_figure(weights, source_pieces, target_pieces, title), path)
 
 
 def _figure(
