@@ -7,6 +7,7 @@ from seq2seq_jax import __version__, flags, program
 from seq2seq_jax.commands import (
     align,
     average,
+    encode,
     evaluate,
     export,
     info,
@@ -30,6 +31,7 @@ COMMANDS: dict[str, Any] = {
     "serve": serve,
     "evaluate": evaluate,
     "align": align,
+    "encode": encode,
     "average": average,
     "export": export,
     "info": info,

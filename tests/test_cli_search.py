@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 
+import numpy as np
 import pytest
 from command_line import refusal, succeed
 
@@ -187,3 +188,17 @@ def test_what_cannot_be_averaged_is_refused_in_one_line(workdir, tmp_path):
 )
 def test_bad_values_are_refused_in_one_line(workdir, flags, message):
     assert message in refusal("translate", "--workdir", workdir, *flags, stdin="a\n")
+
+
+def test_vectors_are_written_whole_or_not_at_all(workdir, tmp_path):
+    lines, path = tmp_path / "lines", tmp_path / "v.npy"
+    lines.write_text("abc\n\nba\n", encoding="utf-8")
+    succeed("encode", "--workdir", workdir, "-i", lines, "-o", path)
+    found = np.load(path)
+    assert found.shape[0] == 3 and found.dtype == np.float32
+    assert "named .npy" in refusal("encode", "--workdir", workdir, "-o", tmp_path / "v")
+    lines.write_bytes(b"abc\n\xff\n")
+    wrong = refusal("encode", "--workdir", workdir, "-i", lines, "-o", path)
+    assert "line 2 is not UTF-8" in wrong
+    assert np.load(path).shape == found.shape
+    assert sorted(x.name for x in tmp_path.iterdir()) == ["lines", "v.npy"]

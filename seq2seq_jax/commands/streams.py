@@ -65,8 +65,7 @@ def writer(path: str | None, inputs: Sequence[str | None]) -> Iterator[Callable]
     if path in STREAM:
         yield _to_stdout
         return
-    target = Path(path).resolve()
-    _check_target(path, target, inputs)
+    target = check_target(path, inputs)
     if target.exists() and not target.is_file():  # a pipe or /dev/null: keep it
         with target.open("w", encoding="utf-8", newline="\n") as file:
             yield lambda line: file.write(line + "\n")
@@ -92,7 +91,13 @@ def _to_stdout(line: str) -> None:
     sys.stdout.buffer.flush()
 
 
-def _check_target(path: str, target: Path, inputs: Sequence[str | None]) -> None:
+def check_target(path: str, inputs: Sequence[str | None]) -> Path:
+    """Where a file that is to be written lies.
+
+    Raises:
+        InputError: it is one of the inputs, or a folder, or its folder is missing.
+    """
+    target = Path(path).resolve()
     if target.is_dir():
         raise InputError(f"{path} is a folder, expected a file to write")
     if not target.parent.is_dir():
@@ -100,3 +105,4 @@ def _check_target(path: str, target: Path, inputs: Sequence[str | None]) -> None
     for source in inputs:
         if source not in STREAM and Path(source).resolve() == target:
             raise InputError(f"{path} is also the input, expected another output file")
+    return target

@@ -22,6 +22,7 @@ from seq2seq_jax.inference import (
     programs,
     results,
     unknown,
+    vectors,
 )
 from seq2seq_jax.inference import workdir as trained
 from seq2seq_jax.inference.batching import Group
@@ -203,6 +204,30 @@ class Predictor:
             rows_of=lambda n: max(1, SCORED // n),
             begin=begin,
             finish=self.read_scores,
+        )
+
+    def encode(
+        self, texts: Iterable[str], pool: str = "mean", *, window: int = 4096
+    ) -> Iterator[np.ndarray]:
+        """A vector `[C]` of each text, float32, in their order.
+
+        Args:
+            texts: any number, `window` held at a time. An empty one is its end marker.
+            pool: an entry of `vectors.POOLS`.
+
+        Raises:
+            InputError: an unknown pool, or a language model, which reads no source.
+        """
+        check_texts("texts", texts, window)
+        vectors.check(pool, self.config)
+        return batching.process(
+            self.items((text, "") for text in texts),
+            window,
+            length_of=lambda item: len(item.source),
+            edges=batching.length_edges(self.max_length),
+            rows_of=partial(programs.rows_of, alive=1),
+            begin=partial(vectors.begin, self.params, self.config, pool),
+            finish=vectors.finish,
         )
 
     @property
