@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import socket
 import threading
 
 import pytest
 
+from seq2seq_jax.serving import connections, server
 from seq2seq_jax.serving.app import App, Model
 from seq2seq_jax.serving.limits import Limits
 
@@ -41,11 +43,14 @@ def make(reads=True, looks=True, rows=4, log_texts=False, **limits):
     return app, fake, log
 
 
-async def ask(app, path, body=None, method="POST", kind=JSON, name=None, ends=True):
+async def ask(
+    app, path, body=None, method="POST", kind=JSON, name=None, ends=True, host=None
+):
     """Status, headers and body of an answer."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     headers = [(b"content-type", kind.encode())]
     headers += [(b"x-request-id", name.encode())] if name else []
+    headers += [(b"host", host.encode())] if host else []
     scope = {
         "type": "http", "method": method, "path": path, "headers": headers,
         "query_string": b"", "http_version": "1.1", "scheme": "http",
@@ -140,6 +145,42 @@ def test_other_paths_methods_and_kinds_are_refused():
     assert answer(app, "/translate", b"", method="GET")[0] == 405
     for kind in ("text/plain", ""):  # a page in a browser may send these unasked
         assert answer(app, "/translate", {"texts": ["a"]}, kind=kind)[0] == 415
+
+
+def test_a_request_by_another_name_is_refused():
+    app, _, _ = make()
+    wish = "/translate", {"texts": ["a"]}
+    assert answer(app, *wish, host="evil.example:8000")[0] == 200  # any is taken
+    app.hosts = ["box"]
+    for host in ("localhost:8000", "127.0.0.1", "127.1.2.3:80", "[::1]:8000", "BOX:1"):
+        assert answer(app, *wish, host=host)[0] == 200
+    for host in ("evil.example:8000", "10.0.0.1", "localhost.evil", "[::2]", "::1", ""):
+        status, said = answer(app, *wish, host=host or " ")
+        assert status == 421 and "--allow-host" in said["error"]
+
+
+def test_a_connection_that_says_no_request_in_time_is_closed(monkeypatch):
+    monkeypatch.setattr(connections, "HEAD", 0.3)
+    app, _, _ = make()
+    sock = server.bound("127.0.0.1", 0)
+    config = server.configured(app)
+    running = server.uvicorn.Server(config)
+    thread = threading.Thread(
+        target=running.run, kwargs={"sockets": [sock]}, daemon=True
+    )
+    sock.listen()
+    thread.start()
+    get = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
+    for said, answers in ((b"", 0), (get, 0), (get + b"\r\n", 1)):
+        with socket.create_connection(sock.getsockname(), timeout=20) as client:
+            client.sendall(said)
+            heard = b""
+            while part := client.recv(1000):  # ends when the server closes
+                heard += part
+        assert heard.count(b"200 OK") == answers
+    running.should_exit = True
+    thread.join(20)
+    assert not thread.is_alive()
 
 
 def test_what_is_too_much_for_the_queue_is_told_to_come_back():

@@ -35,6 +35,8 @@ class Options(decoding.Text):
 
     host: str = "127.0.0.1"
     """address to listen on; 0.0.0.0: all, for anybody: there are no passwords"""
+    allow_host: tuple[str, ...] = ()
+    """with a --host of this machine alone: other names that requests may call it by"""
     port: int = 8000
     """port to listen on; 0: any that is free"""
     max_beam_size: int | None = None
@@ -87,6 +89,7 @@ def main(args: Sequence[str], prog: str) -> None:
         wait=options.wait / 1000,
         log=tell,
         log_texts=options.log_texts,
+        hosts=options.allow_host if is_loopback(sock.getsockname()[0]) else None,
     )
     warm_up(desk, predictor, options)
     if not is_loopback(sock.getsockname()[0]):

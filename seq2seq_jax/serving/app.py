@@ -15,7 +15,7 @@ import threading
 import time
 import traceback
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -28,6 +28,7 @@ from starlette.routing import Route
 from seq2seq_jax.errors import InputError
 from seq2seq_jax.serving import requests
 from seq2seq_jax.serving.batcher import Batcher, Full
+from seq2seq_jax.serving.connections import is_known
 from seq2seq_jax.serving.limits import Limits, Refused
 from seq2seq_jax.serving.metrics import CONTENT_TYPE, Metrics
 from seq2seq_jax.serving.requests import Asked
@@ -69,6 +70,8 @@ class App:
         wait: seconds that a text waits for others.
         log: called with a line for each request.
         log_texts: whether the lines have the request's texts.
+        hosts: names that requests may call this server by, beside those of a machine
+            for itself; None: any.
     """
 
     def __init__(
@@ -80,7 +83,9 @@ class App:
         wait: float,
         log: Callable[[str], None],
         log_texts: bool = False,
+        hosts: Collection[str] | None = None,
     ):
+        self.hosts = hosts
         self.model, self.limits = model, limits
         self.log, self.log_texts = log, log_texts
         self.metrics = Metrics()
@@ -131,7 +136,7 @@ class App:
             await send(message)
 
         try:
-            await self.routes(scope, receive, told)
+            await self.entry(scope)(scope, receive, told)
         except ClientDisconnect:
             status = GONE
         except Exception:
@@ -145,6 +150,15 @@ class App:
         parts = [stamp(), name, scope["method"][:10], route, str(status)]
         parts += [f"{key}={value}" for key, value in note.items()]
         self.log(" ".join([*parts, f"{1000 * took:.0f}ms"]))
+
+    def entry(self, scope: Any) -> Any:
+        """Where a request goes on: to the routes, if it names this server."""
+        host = dict(scope["headers"]).get(b"host", b"localhost").decode("latin-1")
+        if self.hosts is None or is_known(host, self.hosts):
+            return self.routes
+        said = f"Host is {host[:99]!r}, expected localhost or a name of --allow-host"
+        error = {"error": said, "request_id": scope["state"]["request_id"]}
+        return JSONResponse(error, 421, {"Connection": "close"})
 
     def post(
         self, answer: Callable[[Request, bytes], Awaitable[Any]]

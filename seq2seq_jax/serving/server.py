@@ -15,6 +15,7 @@ import uvicorn
 
 from seq2seq_jax.errors import InputError
 from seq2seq_jax.serving.app import App
+from seq2seq_jax.serving.connections import Punctual
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 KEEP_ALIVE = 30  # seconds that a connection may say nothing between requests
@@ -52,26 +53,29 @@ def url(sock: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+def configured(app: App) -> uvicorn.Config:
+    """How uvicorn serves an application; it listens elsewhere."""
+    return uvicorn.Config(
+        app,
+        http=Punctual,
+        ws="none",
+        loop="asyncio",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE,
+        backlog=BACKLOG,
+    )
+
+
 def run(app: App, sock: socket.socket, tell: Callable[[str], None], name: str) -> None:
     """Serve until a signal comes, then end in order; call it in the main thread.
 
     It tells that it serves what has that name once connections are taken.
     """
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            http="h11",
-            ws="none",
-            loop="asyncio",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_keep_alive=KEEP_ALIVE,
-            backlog=BACKLOG,
-        )
-    )
+    server = uvicorn.Server(configured(app))
     came = threading.Event()
 
     def stop(number: int, _: object) -> None:
