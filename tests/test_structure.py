@@ -132,7 +132,7 @@ FENCES = {
     "matplotlib": ("plots",),
     "tensorboardX": ("training.board",),
     "starlette": ("serving.app",),
-    "uvicorn": ("serving.server",),
+    "uvicorn": ("serving.server", "serving.connections"),
     "prometheus_client": ("serving.metrics",),
     "rich": ("training.reporting", "commands"),
     "tyro": ("flags", "commands"),
