@@ -283,6 +283,8 @@ class TrainingConfig:
     """its length penalty alpha (GNMT's); 0: none"""
     eval_coverage_penalty: float = 0.0
     """its coverage penalty beta (GNMT's)"""
+    eval_pictures: int = 1
+    """alignments drawn for TensorBoard at an evaluation, with samples; 0: neither"""
     save_every: int | None = None
     """updates between checkpoints; None: at each evaluation"""
     keep_last: int = 2

@@ -29,7 +29,8 @@ NOT_NEGATIVE = (
     "training.decay_start training.final_learning_rate training.weight_decay "
     "training.keep_best training.sampled_softmax "
     "training.scheduled_sampling training.scheduled_sampling_steps training.seed "
-    "training.eval_length_penalty training.eval_coverage_penalty"
+    "training.eval_length_penalty training.eval_coverage_penalty "
+    "training.eval_pictures"
 ).split()
 SHARES = (
     "model.dropout model.output_dropout model.recurrent_dropout model.zoneout "

@@ -94,6 +94,7 @@ def tiny(corpus: Path) -> Callable[..., Config]:
             "log_every": 3,
             "eval_every": 6,
             "prefetch": 2,
+            "eval_pictures": 0,  # half a second each time
         }
         return Config(data, model, TrainingConfig(**values | training))  # type: ignore[arg-type]
 

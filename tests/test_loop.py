@@ -1,14 +1,16 @@
 """The loop: what a training leaves, which checkpoint is best, when it stops."""
 
+import io
 import json
 import os
 from dataclasses import replace
 from pathlib import Path
 
 import jax
+import matplotlib.image
 import numpy as np
 import pytest
-from tiny_runs import STANDING_STILL, metrics, train
+from tiny_runs import STANDING_STILL, metrics, read_events, train
 
 from seq2seq_jax import config as configs
 from seq2seq_jax.inference.predictor import Predictor
@@ -155,3 +157,28 @@ def test_patience_and_plateau_count_strictly_better_ones(tiny):
     assert decays and progress.plateau_waited == 0
     constant = replace(training, schedule="constant")
     assert not decayed(progress, constant, 2.0)[1]
+
+
+def test_tensorboard_gets_samples_and_pictures_of_the_same_source(tiny, tmp_path):
+    from tensorboardX.proto import event_pb2
+
+    train(tiny(eval_pictures=2), tmp_path)
+    (path,) = (tmp_path / "tensorboard").iterdir()
+    shown = {}
+    for event in read_events(path, event_pb2.Event):
+        for value in event.summary.value:
+            if value.WhichOneof("value") != "simple_value":
+                shown[event.step, value.tag] = value
+    tags = ["dev/alignment/1", "dev/alignment/2", "dev/samples"]
+    assert sorted(shown) == [(step, tag) for step in (6, 12) for tag in tags]
+    for (_, tag), value in shown.items():
+        if tag == "dev/samples":
+            (text,) = value.tensor.string_val
+            assert text.startswith(b"| source | reference | hypothesis |\n|---|")
+        else:
+            pixels = matplotlib.image.imread(
+                io.BytesIO(value.image.encoded_image_string)
+            )
+            assert pixels.shape[:2] == (value.image.height, value.image.width)
+    # As wide each time, since the columns are the source's.
+    assert shown[6, tags[0]].image.width == shown[12, tags[0]].image.width

@@ -96,8 +96,14 @@ def points(workdir):
                 kept = [point for point in kept if point[0] < event.step]
             for value in event.summary.value:
                 if value.tag.split("/")[1] not in TIMING:
-                    kept.append((event.step, value.tag, value.simple_value))
+                    kept.append((event.step, value.tag, shown(value)))
     return kept
+
+
+def shown(value):
+    """A point's number; the bytes of a text or a picture."""
+    number = value.WhichOneof("value") == "simple_value"
+    return value.simple_value if number else value.SerializeToString()
 
 
 def read_events(path, kind):

@@ -1,6 +1,8 @@
 """Pictures as files: by their ending, whole or not at all, the same every time."""
 
+import io
 import os
+import struct
 from pathlib import Path
 
 import matplotlib
@@ -18,6 +20,15 @@ def kind_of(path: Path) -> str:
         InputError: on another one.
     """
     return choose(FORMATS, path.suffix.lower().lstrip("."), f"ending of {path}")
+
+
+def as_png(figure: Figure) -> tuple[bytes, int, int]:
+    """A figure as a PNG file's bytes, with its width and height in pixels."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", bbox_inches="tight", dpi=100)
+    data = buffer.getvalue()
+    width, height = struct.unpack(">II", data[16:24])  # of the header, IHDR
+    return data, width, height
 
 
 def save(figure: Figure, path: Path) -> Path:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from seq2seq_jax.errors import InputError
 from seq2seq_jax.plots.files import FORMATS as FORMATS
-from seq2seq_jax.plots.files import kind_of, save
+from seq2seq_jax.plots.files import as_png, kind_of, save
 from seq2seq_jax.plots.fonts import drawable
 
 CELL = 0.3  # inches a token
@@ -46,15 +46,30 @@ def draw(
     Raises:
         InputError: where numbers of labels and weights differ, or on another format.
     """
-    path, weights = Path(path), np.asarray(weights)
+    path, sides = Path(path), (source_pieces, target_pieces)
     kind_of(path)
+    return save(_figure(_checked(weights, *sides), *sides, title), path)
+
+
+def png(
+    weights: np.ndarray, source_pieces: Sequence[str], target_pieces: Sequence[str]
+) -> tuple[bytes, int, int]:
+    """As `draw`, a PNG's bytes, its width and its height in pixels."""
+    sides = source_pieces, target_pieces
+    return as_png(_figure(_checked(weights, *sides), *sides, None))
+
+
+def _checked(
+    weights: np.ndarray, source_pieces: Sequence[str], target_pieces: Sequence[str]
+) -> np.ndarray:
+    weights = np.asarray(weights)
     expected = (len(target_pieces), len(source_pieces))
     if weights.shape != expected or 0 in expected:
         raise InputError(
             f"weights of shape {weights.shape} for {expected[0]} target and "
             f"{expected[1]} source labels, expected one row and one column a label"
         )
-    return save(_figure(weights, source_pieces, target_pieces, title), path)
+    return weights
 
 
 def _figure(

@@ -1,4 +1,4 @@
-"""Curves for TensorBoard, written at once.
+"""Curves, texts and pictures for TensorBoard, written at once.
 
 tensorboardX's own `SummaryWriter` hands events to a thread: what is queued is lost when
 a run is killed, and on a full disk the thread prints a traceback and the run never
@@ -9,13 +9,21 @@ import os
 import socket
 import time
 from pathlib import Path
+from typing import Any
 
-from tensorboardX.proto import event_pb2, summary_pb2
+from tensorboardX.proto import (
+    event_pb2,
+    summary_pb2,
+    tensor_pb2,
+    tensor_shape_pb2,
+    types_pb2,
+)
 from tensorboardX.record_writer import RecordWriter
 
 from seq2seq_jax import durable
 
 PREFIX = "events.out.tfevents."
+RGBA = 4  # TensorBoard's name for the colours of a PNG as matplotlib writes it
 
 
 class Board:
@@ -47,6 +55,38 @@ class Board:
             for tag, value in values.items()
         ]
         summary = summary_pb2.Summary(value=points)
+        self._write(event_pb2.Event(step=step, summary=summary))
+
+    def show(self, step: int, texts: dict[str, str], pictures: dict[str, Any]) -> None:
+        """Texts in Markdown, and pictures `(PNG, width, height)`, by their tags.
+
+        Raises:
+            OSError: the disk takes no more.
+        """
+        shown = [
+            summary_pb2.Summary.Value(
+                tag=tag,
+                metadata=summary_pb2.SummaryMetadata(
+                    plugin_data=summary_pb2.SummaryMetadata.PluginData(
+                        plugin_name="text"
+                    )
+                ),
+                tensor=tensor_pb2.TensorProto(
+                    dtype=types_pb2.DT_STRING,
+                    string_val=[text.encode()],
+                    tensor_shape=tensor_shape_pb2.TensorShapeProto(
+                        dim=[tensor_shape_pb2.TensorShapeProto.Dim(size=1)]
+                    ),
+                ),
+            )
+            for tag, text in texts.items()
+        ]
+        for tag, (png, width, height) in pictures.items():
+            image = summary_pb2.Summary.Image(
+                height=height, width=width, colorspace=RGBA, encoded_image_string=png
+            )
+            shown.append(summary_pb2.Summary.Value(tag=tag, image=image))
+        summary = summary_pb2.Summary(value=shown)
         self._write(event_pb2.Event(step=step, summary=summary))
 
     def _write(self, event: event_pb2.Event) -> None:

@@ -22,6 +22,7 @@ from seq2seq_jax.training import (
     optimizer,
     origin,
     parallel,
+    pictures,
     programs,
     sessions,
     shared,
@@ -40,7 +41,6 @@ from seq2seq_jax.training.signals import Interrupted, Stop, stopping
 from seq2seq_jax.training.window import EMPTY, add, means
 from seq2seq_jax.types import Batch, Params, TrainState
 
-SAMPLES = 3  # shown at each evaluation
 GO_ON = "raise --training.{} (or --training.patience) to go on"
 
 
@@ -324,8 +324,8 @@ class Run:
         self.reporter.lap()
         try:
             values = self.evaluator.loss(params, dev)
-            limit = self.config.training.eval_examples
-            decoded = self.evaluator.decode(params, dev, limit)
+            asked = self.config.training.eval_examples, pictures.looks(self)
+            decoded = self.evaluator.decode(params, dev, *asked)
         except Interrupted:
             return None
         values = self.hosts.told(values | decoded.metrics)
@@ -344,5 +344,5 @@ class Run:
             state = dataclasses.replace(state, opt_state=opt_state)
         self.reporter.record(step, "dev", values | {"seconds": self.reporter.lap()})
         self.reporter.evaluation(step, values, progress.best_step == step)
-        self.reporter.samples(decoded.samples[:SAMPLES])
+        pictures.show(self, step, decoded)
         return state, progress, values | {"score": score(training.metric, values)}

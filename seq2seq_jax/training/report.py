@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from seq2seq_jax.nn.scores import SCORES
 from seq2seq_jax.training import notes, workdirs
 from seq2seq_jax.training.evaluate import TITLES
+from seq2seq_jax.training.pictures import READABLE
 from seq2seq_jax.types import Params
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ ALREADY = "already "
 CONFIG = "config"
 RESUME = 75  # sysexits.h EX_TEMPFAIL: "the user is invited to retry"
 SAMPLES = 10
-READABLE = 24  # pieces a side of an alignment that a person still reads
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import contextlib
 import json
 import math
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -168,6 +169,19 @@ class Reporter:
         finite = {f"{split}/{n}": x for n, x in values.items() if math.isfinite(x)}
         self._board.add(step, finite)
 
+    def show(
+        self,
+        step: int,
+        split: str,
+        samples: list[dict[str, str]],
+        pictures: dict[str, tuple[bytes, int, int]],
+    ) -> None:
+        """Samples and pictures for TensorBoard."""
+        if self._board is not None:
+            texts = {f"{split}/samples": as_markdown(samples)}
+            named = {f"{split}/alignment/{n}": each for n, each in pictures.items()}
+            self._board.show(step, texts, named)
+
     def sync(self) -> None:
         """Wait until all that was recorded is on the disk.
 
@@ -223,3 +237,22 @@ class Reporter:
         with console.capture() as captured:
             console.print(table)
         self.log(captured.get().rstrip())
+
+
+def as_markdown(samples: list[dict[str, str]]) -> str:
+    """A table of samples; what a text has that Markdown would read stands as it is.
+
+    >>> print(as_markdown([{"source": "a|b", "hypothesis": "<i>"}]))
+    | source | hypothesis |
+    |---|---|
+    | a\\|b | \\<i\\> |
+    """
+    names = list(samples[0]) if samples else []
+    rows = [names, *[[plain(sample[name]) for name in names] for sample in samples]]
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([lines[0], "|---" * len(names) + "|", *lines[1:]])
+
+
+def plain(text: str) -> str:
+    """A text in which Markdown finds no marks."""
+    return re.sub(r"([\\`*_~{}\[\]<>|])", r"\\\1", " ".join(text.splitlines()))

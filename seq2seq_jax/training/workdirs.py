@@ -41,6 +41,7 @@ RESUMABLE = (
     "training.eval_beam_size",
     "training.eval_length_penalty",
     "training.eval_coverage_penalty",
+    "training.eval_pictures",
     "training.save_every",
     "training.keep_last",
     "training.keep_best",
