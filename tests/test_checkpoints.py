@@ -232,7 +232,7 @@ def run_script(script, *args, **kwargs):
 
 
 FULL_DISK = """
-import resource, sys
+import resource, sys, types
 from test_checkpoints import Checkpoints, InputError, make_state
 import jax
 params = {"table": jax.random.normal(jax.random.key(0), (300, 1000))}
@@ -246,6 +246,9 @@ try:
 except InputError as error:
     print(error)
 checkpoints.close()
+# What threads of a save that failed say of its event loop, now and then.
+closed = RuntimeError("Event loop is closed")
+sys.unraisablehook(types.SimpleNamespace(exc_value=closed))
 """
 
 

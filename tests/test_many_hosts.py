@@ -175,3 +175,18 @@ def test_parts_of_the_state_go_over_the_devices_of_each_process(config, folder, 
     assert code == 0, told
     assert "resumed at step" in told and "changed: training.shard_optimizer" in told
     assert_same_curves(workdir, one)
+
+
+def test_weights_that_one_process_alone_reads_are_those_that_all_begin_with(
+    config, folder, one
+):
+    """Only process 0 needs the workdir that a training starts from."""
+    training = dataclasses.replace(
+        config.training, init_from=str(one), steps=6, eval_every=6, save_every=3
+    )
+    begun = dataclasses.replace(config, training=training)
+    tiny_runs.train(begun, folder / "begun-one")
+    ended = run(begun, folder / "begun-two", 2, 1)
+    assert [code for code, _ in ended] == [0, 0], ended
+    assert "matched by token" in ended[0][1]
+    assert_same_curves(folder / "begun-two", folder / "begun-one")

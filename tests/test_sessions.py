@@ -16,6 +16,7 @@ from seq2seq_jax.training import sessions
 
 def test_each_start_is_a_line_and_differences_are_told(whole, tmp_path, monkeypatch):
     workdir = tmp_path / "run"
+    monkeypatch.setattr(sessions, "commit", lambda root: "4567")
     at_step(monkeypatch, 9, lambda: os.kill(os.getpid(), signal.SIGTERM))
     train(whole[0], workdir)
     path = workdir / sessions.NAME
@@ -24,7 +25,8 @@ def test_each_start_is_a_line_and_differences_are_told(whole, tmp_path, monkeypa
     assert first[0]["versions"]["jax"] == jax.__version__ and first[0]["seed"] == 1
     assert set(first[0]["data"]) == {"train", "dev", "test"}
     first[0]["versions"]["jax"] = "0.1"
-    first[0]["devices"]["platform"] = "tpu"
+    first[0]["devices"] |= {"platform": "tpu", "kind": "TPU v5 lite", "count": 512}
+    first[0]["commit"] = "0123"
     first[0]["data"]["train"] = "0"
     path.write_text(json.dumps(first[0]) + '\n{"date": "half')
     _, lines = train(whole[0], workdir)
@@ -32,6 +34,10 @@ def test_each_start_is_a_line_and_differences_are_told(whole, tmp_path, monkeypa
     assert warnings == [
         f"warning: jax is {jax.__version__}, in the session before it was 0.1",
         "warning: the platform is cpu, in the session before it was tpu",
+        "warning: the kind of device is cpu, in the session before it was TPU v5 lite",
+        f"warning: the number of devices is {jax.device_count()}, in the session "
+        f"before it was 512",
+        "warning: the commit is 4567, in the session before it was 0123",
         f"warning: the fingerprint of the train data is "
         f"{sessions.read(path)[-1]['data']['train']}, in the session before it was 0",
     ]

@@ -73,13 +73,17 @@ def reason(error: BaseException) -> str:
 def past_closed_loops(hook: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """A hook for errors that nothing catches, without those of closed event loops.
 
-    Threads of a failed load still call its loop, at any time after it was closed.
+    Threads of a failed load or save still call its loop, at any time after it was
+    closed. A hook that is one already stays as it is.
     """
+    if getattr(hook, "past_closed_loops", False):
+        return hook
 
     def quieter(unraisable: Any) -> None:
         if str(unraisable.exc_value) != "Event loop is closed":
             hook(unraisable)
 
+    quieter.past_closed_loops = True  # type: ignore[attr-defined]
     return quieter
 
 

@@ -1,7 +1,7 @@
 """`sessions.jsonl`: a line for each start of the training, with what it ran on.
 
-A start compares itself with the line before and tells what is another: other versions
-or devices may round otherwise, and other data is another training.
+A start compares itself with the line before and tells what is another: other versions,
+another commit or other devices may round otherwise, and other data is another training.
 """
 
 import contextlib
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 
 NAME = "sessions.jsonl"
 LIBRARIES = ("jax", "jaxlib", "numpy", "flax", "optax", "orbax-checkpoint")
+DEVICES = {  # a message's words for a session's
+    "platform": "the platform",
+    "kind": "the kind of device",
+    "count": "the number of devices",
+    "processes": "the number of processes",
+}
 PACKAGE = Path(__file__).resolve().parent.parent
 
 Session = dict[str, Any]
@@ -111,7 +117,7 @@ def resolve(git: Path, ref: str) -> str | None:
 
 
 def differences(before: Session, now: Session) -> list[str]:
-    """A line for each version, platform or fingerprint that is another.
+    """A line for each version, commit, device or fingerprint that is another.
 
     >>> one = {"versions": {"jax": "0.10.0"}, "devices": {"platform": "gpu"}}
     >>> differences(one, one | {"versions": {"jax": "0.12.0"}})
@@ -129,7 +135,9 @@ def facts(session: Session) -> dict[str, Any]:
     """What of a session should stay: by the words that a message has for it."""
     devices, data = part(session, "devices"), part(session, "data")
     found = dict(part(session, "versions"))
-    found |= {"the platform": devices["platform"]} if "platform" in devices else {}
+    found |= {DEVICES[name]: x for name, x in devices.items() if name in DEVICES}
+    if session.get("commit"):  # unknown where the package was installed
+        found["the commit"] = session["commit"]
     found |= {f"the fingerprint of the {name} data": x for name, x in data.items()}
     if "weights" in (init := part(session, "init")):
         found["the fingerprint of training.init_from's weights"] = init["weights"]

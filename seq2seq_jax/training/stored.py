@@ -1,6 +1,8 @@
 """What stands in a checkpoint's folder, read and checked."""
 
 import contextlib
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -105,13 +107,28 @@ def load(
     return {name: loaded[item] for name, item in items.items()}, notes
 
 
-def by_itself() -> contextlib.AbstractContextManager:
-    """Orbax waits for no other process: each reads on its own, when it likes."""
+@contextlib.contextmanager
+def by_itself() -> Iterator[None]:
+    """Orbax waits for no other process: each reads on its own, when it likes.
+
+    Orbax counts what a process loads and saves, and processes that save meet by that
+    number. What one has read by itself (`training.init_from`, by the first alone) must
+    not count, or the others would wait for it at the next save.
+    """
     if jax.process_count() == 1:
-        return contextlib.nullcontext()
-    me = jax.process_index()
+        yield
+        return
+    # It has no public name.
+    from orbax.checkpoint._src.futures.synchronization import OperationIdGenerator
+
+    me, number = jax.process_index(), OperationIdGenerator._operation_id
     alone = ocp.options.MultiprocessingOptions(primary_host=me, active_processes={me})
-    return ocp.Context(multiprocessing_options=alone)
+    try:
+        with ocp.Context(multiprocessing_options=alone):
+            yield
+    finally:
+        OperationIdGenerator._operation_id = number
+        OperationIdGenerator._operation_id_counter = itertools.count(number + 1)
 
 
 def compare(item: str, saved: dict[str, str], found: dict[str, str]) -> None:

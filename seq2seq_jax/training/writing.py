@@ -7,6 +7,7 @@ is damaged is left to its owner.
 import contextlib
 import math
 import shutil
+import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 from orbax.checkpoint import v1 as ocp
 
 from seq2seq_jax import durable
+from seq2seq_jax.training.damage import past_closed_loops
 from seq2seq_jax.training.notes import METRICS, STEP, Notes
 
 Tree = Any
@@ -51,6 +53,8 @@ class Writer:
         self._thread = ThreadPoolExecutor(1, "checkpoints")
         self._saving: Future | None = None
         self._owner = owner
+        # On a full disk, TensorStore's threads go on when Orbax's loop is closed.
+        sys.unraisablehook = past_closed_loops(sys.unraisablehook)
         directory.mkdir(parents=True, exist_ok=True)
         durable.sync(directory.parent)
         for pattern in LEFT_OVER if owner else ():
