@@ -19,17 +19,18 @@ batches at a time; WMT14 is read whole, not cut to 348M words; there are as many
 as RNNsearch-50* had; the paper does not tell its beam (12 is what others cite); the
 30,000 words count the special tokens. The readout takes s_{i-1} as in appendix A.2.2;
 `--model.decoder bahdanau` takes s_i as section 3.1 writes it, `bahdanau_groundhog` is
-the authors' code's, whose states have read a word more. Evaluations search without a
-length penalty: `translate --length-penalty 0`. GroundHog's search has rules that ours
-has not: a translation is at least half and at most three times as long as its source
-(here there is no least, and the most is what the training data's ratio allows); its
-beam loses a place to each hypothesis that ends, and the search is over when none is
-left (here K stay alive until K have ended); it may rank by cost over length
-(`normalize`) and never say UNK (`ignore_unk`); where nothing ends it searches again
-with twice the beam (here the last step can only end). Of `small`: lower-cased
-SentencePiece, dropout, the initial values `unit_rows`; a loss per token, smoothed by
-0.1; Adam, clipped at 5, with warm-up and a cosine, in place of Adadelta; greedy
-evaluations.
+the authors' code's, whose states have read a word more. In that code the output layer
+is a product of two matrices (`--model.output_rank 620`), which the paper's W_o is not.
+Evaluations search without a length penalty: `translate --length-penalty 0`. GroundHog's
+search has rules that ours has not: a translation is at least half and at most three
+times as long as its source (here there is no least, and the most is what the training
+data's ratio allows); its beam loses a place to each hypothesis that ends, and the
+search is over when none is left (here K stay alive until K have ended); it may rank by
+cost over length (`normalize`) and never say UNK (`ignore_unk`); where nothing ends it
+searches again with twice the beam (here the last step can only end). Of `small`:
+lower-cased SentencePiece, dropout, the initial values `unit_rows`; a loss per token,
+smoothed by 0.1; Adam, clipped at 5, with warm-up and a cosine, in place of Adadelta;
+greedy evaluations.
 """
 
 from seq2seq_jax.config import Config, DataConfig, ModelConfig, TrainingConfig

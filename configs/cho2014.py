@@ -14,9 +14,10 @@ user brings as a TSV. `small` is compared in docs/papers.md.
 Deviations of the full size: batches hold phrases of about one length, phrases of over
 nine words are left out, the cells, V, V' and the output layer have biases, the 15,000
 words count the special tokens, and the number of updates (about three days of the
-authors' machine) is ours. Of `small`: lower-cased SentencePiece, dropout, the initial
-values `unit_rows`; a loss per token, smoothed by 0.1; Adam, clipped at 5, with warm-up
-and a cosine, in place of Adadelta.
+authors' machine) is ours. The authors' code, GroundHog, cuts gradients at a norm of 1
+(`--training.clip_norm 1`), of which the paper has no word. Of `small`: lower-cased
+SentencePiece, dropout, the initial values `unit_rows`; a loss per token, smoothed by
+0.1; Adam, clipped at 5, with warm-up and a cosine, in place of Adadelta.
 """
 
 from seq2seq_jax.config import Config, DataConfig, ModelConfig, TrainingConfig

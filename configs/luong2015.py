@@ -8,12 +8,14 @@
 
 The paper's best single model (table 1): four LSTM layers, reversed source, dropout,
 local-p attention with the general score, input feeding; unknown words are replaced at
-translation. Its other models by flags: `--model.alignment
-global|local_m|local_m_paper`, `--model.attention dot|concat|location`,
-`--model.input_feeding False`; the authors' code cuts location's softmax to the source
-(`--model.attention location_code --model.alignment global`). The paper's 19.0 BLEU
-(newstest2014, before the replacement) was not tried: DIR must hold WMT14 as prepared by
-TFDS. `small` is compared in docs/papers.md.
+translation. Its other models by flags: `--model.alignment global|local_m`,
+`--model.attention dot|concat|location`, `--model.input_feeding False`. Where paper and
+code differ, `local_m` and `local_p` are the code's, `local_m_paper` and `local_p_paper`
+the paper's; `concat` and `location` are the paper's, `concat_code` (the annotations
+without a matrix) and `location_code` (a softmax over all positions, cut to the source;
+with `--model.alignment global`) the code's. The paper's 19.0 BLEU (newstest2014, before
+the replacement) was not tried: DIR must hold WMT14 as prepared by TFDS. `small` is
+compared in docs/papers.md.
 
 Deviations of the full size: the cells and the output layer have biases, which start at
 0, the forget gate's at 1; attention sees the source's end marker, which in the authors'

@@ -21,14 +21,14 @@ and values are one projection of the annotations); the L2 penalty is on matrices
 and has no part in the norm that is watched. The paper does not tell its dropout rates,
 0.3 is that code's, as are the moving averages' decay and start. Dropout falls on what
 layers read and on the readout, context included; pairs of over 100 subwords are left
-out; the first states come from the encoder. Ours are the loss per token and the beam of
-4. The 4,096 pairs of a batch are taken for 32 replicas of 128 each, which the schedule
-counts. The code differs from the paper: cell states are cut at 10 (`--model.cell
-rnmt_lstm_capped`), beta2 is 0.98, the rate decays from 400,000 on, gradients over
-100,000 are left out as well, the beam is 16. Of `small`: lower-cased SentencePiece, two
-and three layers, residual connections from the second on, dropout on their inputs
-alone, the initial values `unit_rows`; gradients clipped at 1, a cosine in place of the
-schedule.
+out; the first states come from the encoder. Ours are the loss per token, the beam of 4
+and its length penalty of 1. The 4,096 pairs of a batch are taken for 32 replicas of 128
+each, which the schedule counts. The code differs from the paper: cell states are cut at
+10 (`--model.cell rnmt_lstm_capped`), beta2 is 0.98, the rate decays from 400,000 on,
+gradients over 100,000 are left out as well, the beam is 16. Of `small`: lower-cased
+SentencePiece, two and three layers, residual connections from the second on, dropout on
+their inputs alone, the initial values `unit_rows`; gradients clipped at 1, a cosine in
+place of the schedule.
 """
 
 from seq2seq_jax.config import Config, DataConfig, ModelConfig, TrainingConfig

@@ -11,8 +11,8 @@ state alone: no attention. Full size (section 3.4): 384M parameters, of which 64
 recurrent. The paper's 34.8 BLEU (newstest2014, five models, beam 12) was not tried: DIR
 must hold WMT14 as prepared by TFDS. `small` is compared in docs/papers.md.
 
-Deviations of the full size: the LSTM has no peepholes and biases in its gates, which
-start at 0, the forget gate's at 1, and the output layer has a bias; the paper's 12M
+Deviations of the full size: the LSTM has biases in its gates, which start at 0, the
+forget gate's at 1, and no peepholes; the output layer has a bias; the paper's 12M
 "selected" sentences are not published, so all of WMT14 is read; pairs of over 100 words
 are left out; vocabulary sizes count the special tokens. The paper's search has no
 length penalty, nor have evaluations here: `translate --length-penalty 0`. There a

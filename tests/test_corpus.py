@@ -65,6 +65,15 @@ def test_a_shared_vocabulary_is_one(tmp_path):
     assert "data.shared_vocab needs one kind" in message
 
 
+def test_rare_units_are_left_out_only_where_a_tokenizer_counts_them(tmp_path):
+    config = make_config(tmp_path, min_count=2)
+    for kinds in (("byte", "sentencepiece"), ("byte", "byte")):
+        names = dict(zip(("source_tokenizer", "target_tokenizer"), kinds, strict=True))
+        data = dataclasses.replace(config.data, **names)
+        message = refusal(dataclasses.replace(config, data=data), tmp_path / "run")
+        assert "data.min_count is 2" in message and "char or word" in message
+
+
 def test_the_lengths_that_inference_needs_are_saved(ready):
     _, workdir, prepared = ready
     values = json.loads((workdir / "lengths.json").read_text())

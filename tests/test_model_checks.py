@@ -99,6 +99,23 @@ def test_a_misspelt_name_is_answered_with_the_nearest(field):
             ["'plain'", "'general'", "set model.attention none", "model.decoder luong"],
         ),
         (
+            {"attention": "none", "bridge": "zero"},
+            ["'none'", "'zero'", "nothing of the source", "bridge dense"],
+        ),
+        (
+            {"attention": "none", "encoder_projection": 9},
+            ["encoder_projection is 9", "nothing reads it", "attention other than"],
+        ),
+        (
+            {
+                "encoder": "none",
+                "attention": "none",
+                "bridge": "zero",
+                "tied_embeddings": "all",
+            },
+            ["'all'", "reads no source", "tied_embeddings output"],
+        ),
+        (
             {"decoder": "gnmt_v2"},
             ["'gnmt_v2'", "decoder_layers is 1", "decoder_layers 2", "decoder luong"],
         ),

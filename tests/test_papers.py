@@ -72,7 +72,7 @@ GNMT = """
     decoder gnmt_paper, dropout 0.2, init uniform, init_scale 0.04, shared_vocab True,
     vocab_size 32000, batch_size 128, clip_norm 5.0, label_smoothing 0.0,
     optimizer adam, learning_rate 0.0002, warmup_steps 0, sgd_from 60000,
-    sgd_learning_rate 0.5, schedule halving, decay_unit steps, decay_start 1200000,
+    sgd_learning_rate 0.5, schedule halving, decay_unit steps, decay_start 1200001,
     decay_every 200000, decay_factor 0.5, steps 2000000, embedding_size 1024,
     bridge each_direction, eval_length_penalty 0.2, eval_coverage_penalty 0.2
 """

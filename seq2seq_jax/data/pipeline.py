@@ -104,7 +104,7 @@ def reopen(data: DataConfig, workdir: Path, folders: dict[str, str]) -> Prepared
 
 
 def check(data: DataConfig) -> None:
-    """Refuse names that no table has, before anything is read.
+    """Refuse names that no table has, and impossible pairs, before anything is read.
 
     Raises:
         InputError: with the nearest name.
@@ -122,6 +122,13 @@ def check(data: DataConfig) -> None:
         raise InputError(
             f"data.target_vocab_size is {data.target_vocab_size}, but with "
             f"data.shared_vocab there is one vocabulary: set data.vocab_size alone"
+        )
+    kinds = [data.source_tokenizer, data.target_tokenizer]
+    if data.min_count > 1 and not any(TOKENIZERS[kind].units for kind in kinds):
+        raise InputError(
+            f"data.min_count is {data.min_count}, but the tokenizers {kinds[0]!r} and "
+            f"{kinds[1]!r} leave no unit out for being rare: leave it out, or set one "
+            f"of them to char or word"
         )
 
 

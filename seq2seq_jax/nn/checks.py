@@ -62,6 +62,7 @@ def check(config: ModelConfig, shared_vocab: bool = False) -> None:
     for field, table in TABLES.items():
         choose(table, getattr(config, field), f"model.{field}")
     check_attention(config)
+    check_source(config)
     check_layers(config)
     check_ties(config, shared_vocab)
     reason = DECODERS[config.decoder].refuse(config)
@@ -74,16 +75,27 @@ def check(config: ModelConfig, shared_vocab: bool = False) -> None:
     unread.check("model", config, READERS)
 
 
-def check_layers(config: ModelConfig) -> None:
-    """Layers, cell, bridge and initial values."""
+def check_source(config: ModelConfig) -> None:
+    """What reads a source, and what its encoder tells the decoder."""
     reads = ENCODERS[config.encoder].reads
-    looks, bridge = attention.context_size(config), BRIDGES[config.bridge]
-    if not reads and (looks or bridge.reads):
+    bridged = bool(attention.context_size(config)) or BRIDGES[config.bridge].reads
+    if not reads and bridged:
         raise InputError(
             f"model.encoder {config.encoder!r} reads no source, but model.attention is "
             f"{config.attention!r} and model.bridge {config.bridge!r}: set "
             f"model.attention none and model.bridge zero"
         )
+    if reads and not bridged and not DECODERS[config.decoder].reads:
+        raise InputError(
+            f"model.attention is {config.attention!r} and model.bridge "
+            f"{config.bridge!r}, so model.decoder {config.decoder!r} learns nothing of "
+            f"the source: set model.bridge dense, or model.encoder none"
+        )
+
+
+def check_layers(config: ModelConfig) -> None:
+    """Layers, cell, bridge and initial values."""
+    bridge = BRIDGES[config.bridge]
     count = config.bidirectional_layers
     apart = ENCODERS[config.encoder].apart
     if apart and not (config.bidirectional and count is None):
@@ -154,6 +166,12 @@ def check_ties(config: ModelConfig, shared_vocab: bool) -> None:
     """Tied embeddings."""
     readout = readout_size(config)
     tied = config.tied_embeddings
+    if tied in ("input", "all") and not ENCODERS[config.encoder].reads:
+        raise InputError(
+            f"model.tied_embeddings is {tied!r}, but model.encoder {config.encoder!r} "
+            f"reads no source, so there is one table of embeddings already: set "
+            f"model.tied_embeddings {'output' if tied == 'all' else 'none'}"
+        )
     if tied in ("output", "all") and readout != config.embedding_size:
         raise InputError(
             f"model.tied_embeddings {config.tied_embeddings!r} needs the decoder's "

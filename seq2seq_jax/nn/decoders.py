@@ -54,6 +54,7 @@ class Decoder(NamedTuple):
         looked: `(state before, state after) -> [..., S]`, the weights of the context
             that a step's output read.
         refuse: `(config) -> reason` why it cannot serve a config and a way out, or "".
+        reads: whether its start reads the encoder's last state, whatever the bridge.
         settings: fields of the config that it reads and some other entries do not.
 
     `params` is the whole decoder's, with the bottom layer's input matrix parted by
@@ -70,6 +71,7 @@ class Decoder(NamedTuple):
     memory: Callable[..., AttentionMemory] = lambda params, config, memory: memory
     looked: Looked = looks_now
     refuse: Callable[[ModelConfig], str] = lambda config: ""
+    reads: bool = False
     settings: tuple[str, ...] = ()
 
 
@@ -172,6 +174,7 @@ DECODERS = {
         readout=decoder_cho.readout,
         unroll=decoder_cho.unroll,
         refuse=decoder_cho.refuse,
+        reads=True,
         settings=("readout_size",),
     ),
     "gnmt": gnmt(decoder_gnmt.previous, looked_before),

@@ -54,6 +54,10 @@ READERS = by_tables("model", TABLES) | {
         lambda config: has_encoder(config) and config.bidirectional,
         "an encoder with model.bidirectional True",
     ),
+    "encoder_projection": Readers(
+        lambda config: has_encoder(config) and not SCORES[config.attention].empty,
+        "an encoder, with a model.attention other than none",
+    ),
     "hidden_size": Readers(
         lambda config: has_encoder(config) or config.decoder_hidden_size is None,
         "an encoder, and the decoder where model.decoder_hidden_size is None",
