@@ -11,6 +11,7 @@ from seq2seq_jax.commands import (
     evaluate,
     export,
     info,
+    interactive,
     parameters,
     plan,
     plot,
@@ -27,6 +28,7 @@ What a command takes: `seq2seq-jax COMMAND -h`. Which version: --version."""
 COMMANDS: dict[str, Any] = {
     "train": train,
     "translate": translate,
+    "interactive": interactive,
     "score": score,
     "serve": serve,
     "evaluate": evaluate,
