@@ -78,7 +78,7 @@ TASKS = {
         dict(zip(LSTM[::2], map(float, LSTM[1::2]), strict=True)),
         "the shared task's attention LSTM",
     ),
-    **{f"inflection-{size}": inflection(size) for size in ("high", "medium", "low")},
+    **{f"inflection-{size}": inflection(size) for size in ("high", "medium")},
 }
 
 
@@ -87,7 +87,7 @@ class Options:
     """What to train, on what, and where."""
 
     task: str
-    """g2p, inflection-high, inflection-medium or inflection-low"""
+    """g2p, inflection-high or inflection-medium"""
     data: Path
     """folder of the task's data"""
     runs: Path = Path("runs/letters")
