@@ -19,6 +19,7 @@ from seq2seq_jax.commands import (
     serve,
     train,
     translate,
+    view,
 )
 
 PROG = "seq2seq-jax"
@@ -33,6 +34,7 @@ COMMANDS: dict[str, Any] = {
     "serve": serve,
     "evaluate": evaluate,
     "align": align,
+    "view": view,
     "encode": encode,
     "average": average,
     "export": export,

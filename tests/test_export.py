@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from command_line import refusal, succeed
 from predictors import TINY, predictor, texts
+from sweeps import LANGUAGE_MODEL
 
 from seq2seq_jax.data import tokenizers
 from seq2seq_jax.exporting import folder, programs, reader, runner, weights
@@ -125,6 +126,19 @@ def test_other_models_give_the_same_too(tmp_path, more):
     agree(
         model_, search(), *run_here(model_, search(), tmp_path / "model", lines), lines
     )
+
+
+def test_a_language_model_scores_and_does_not_translate(tmp_path):
+    model_, lines = predictor(LANGUAGE_MODEL), [*texts(5), ""]
+    folder.write(tmp_path / "model", model_, None, platforms=("cpu",))
+    assert not (tmp_path / "model" / "translate.bin").exists()
+    scores = runner.load(tmp_path / "model").score(lines, lines)
+    for one, other in zip(scores, model_.score(lines, lines), strict=True):
+        np.testing.assert_allclose(one, other.token_log_probs, atol=1e-5)
+    script = [sys.executable, tmp_path / "model" / "translate.py"]
+    told = subprocess.run(script, input="a\n", capture_output=True, text=True)
+    assert told.stderr == "error: a language model does not translate: give --score\n"
+    assert told.returncode == 1 and not told.stdout
 
 
 def test_one_program_serves_three_platforms_and_any_shape(made):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from seq2seq_jax import flags
-from seq2seq_jax.commands import decoding
+from seq2seq_jax.commands import decoding, view
 from seq2seq_jax.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,8 +25,9 @@ DESCRIPTION = """Serve a model over HTTP, to this machine alone unless --host sa
 
 POST /translate {"texts": [...]} and POST /score {"sources": [...], "targets": [...]}
 
-answer with JSON; GET /health and GET /metrics tell how it is. SIGINT or SIGTERM ends it
-once what it has accepted is answered."""
+answer with JSON; GET /health and GET /metrics tell how it is; with --page, a browser
+shows at / where the model looks. SIGINT or SIGTERM ends it once what it has accepted is
+answered."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +58,8 @@ class Options(decoding.Text):
     """seconds from a request to its answer, at most"""
     log_texts: flags.Switch = False
     """write the texts of requests into the log"""
+    page: flags.Switch = False
+    """also answer GET / with a page to type texts into, as `view` writes it"""
 
 
 def main(args: Sequence[str], prog: str) -> None:
@@ -70,6 +73,9 @@ def main(args: Sequence[str], prog: str) -> None:
     check(options)
     reads = decoding.reads_source(options.workdir)
     decoding.check_dictionary(options)
+    if options.page:
+        decoding.check_source(options.workdir, "--page")
+        decoding.check_attention(options.workdir, "--page")
     from seq2seq_jax.serving import app, limits, server
 
     sock = server.bound(options.host, options.port)
@@ -90,6 +96,7 @@ def main(args: Sequence[str], prog: str) -> None:
         log=tell,
         log_texts=options.log_texts,
         hosts=options.allow_host if is_loopback(sock.getsockname()[0]) else None,
+        page=page_of(predictor, options) if options.page else None,
     )
     warm_up(desk, predictor, options)
     if not is_loopback(sock.getsockname()[0]):
@@ -145,6 +152,9 @@ def model_of(predictor: "Predictor", options: Options, reads: bool) -> Any:
         if asked.kind == "score":
             scores = predictor.score(*zip(*values, strict=True))
             return [score_of(score, asked.tokens) for score in scores]
+        if asked.kind == "view":
+            own = dataclasses.replace(options, beam_size=asked.beam_size)
+            return [view.sentence(predictor, x, own, asked.n_best) for x in values]
         found = decoding.translate(
             predictor,
             values,
@@ -164,6 +174,16 @@ def model_of(predictor: "Predictor", options: Options, reads: bool) -> Any:
         reads,
         SCORES[predictor.config.attention].looks,
     )
+
+
+def page_of(predictor: "Predictor", options: Options) -> str:
+    """The page that asks this server."""
+    from seq2seq_jax.viewer.page import page
+
+    most = options.max_beam_size or options.beam_size
+    data: dict[str, Any] = {"live": True, "beam_size": options.beam_size}
+    data |= {"max_beam_size": most, "model": view.about(predictor), "sentences": []}
+    return page(options.workdir.resolve().name, data)
 
 
 def translation_of(found: "Hypothesis", alignments: bool) -> dict[str, Any]:
@@ -207,6 +227,9 @@ def warm_up(desk: Any, predictor: "Predictor", options: Options) -> None:
         for size in sizes if text is not None else ():
             if desk.model.reads:
                 desk.model.work(Asked("translate", options.beam_size), [text] * size)
+            if options.page and size == 1:
+                most = options.beam_size
+                desk.model.work(Asked("view", most, most), [text])
             desk.model.work(Asked("score"), [(text, "")] * size)
 
 

@@ -5,6 +5,8 @@
     GET  /health      whether requests are taken
     GET  /metrics     counters, for Prometheus
 
+and, where there is a page, `GET /` for it and `POST /view` for what it shows.
+
 Answers are JSON, refusals too: `{"error": ..., "request_id": ...}`.
 """
 
@@ -22,7 +24,7 @@ from typing import Any, NamedTuple
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from seq2seq_jax.errors import InputError
@@ -36,6 +38,11 @@ from seq2seq_jax.serving.requests import Asked
 ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 POLITE = 16  # times the largest body are read to the end, so that the refusal arrives
 GONE = 499  # the client went away before it was answered; for the log alone
+PAGE = {  # of the page's answer: in no other page, and read anew each time
+    "Content-Security-Policy": "frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
 
 
 class Model(NamedTuple):
@@ -43,7 +50,7 @@ class Model(NamedTuple):
 
     Attributes:
         work: `(asked, values) -> answers`: of `translate` a list of objects for each
-            text, of `score` an object for each pair.
+            text, of `score` an object for each pair, of `view` one for each text.
         source_length, target_length: tokens of a text, without EOS.
         longest: tokens, EOS included, that the model takes on either side.
         beam_size: where a request does not say.
@@ -72,6 +79,7 @@ class App:
         log_texts: whether the lines have the request's texts.
         hosts: names that requests may call this server by, beside those of a machine
             for itself; None: any.
+        page: of HTML; None: there is none.
     """
 
     def __init__(
@@ -84,8 +92,9 @@ class App:
         log: Callable[[str], None],
         log_texts: bool = False,
         hosts: Collection[str] | None = None,
+        page: str | None = None,
     ):
-        self.hosts = hosts
+        self.hosts, self.page = hosts, page
         self.model, self.limits = model, limits
         self.log, self.log_texts = log, log_texts
         self.metrics = Metrics()
@@ -102,13 +111,17 @@ class App:
         self.metrics.gauge("queue_texts", "Texts waiting", lambda: self.batcher.waiting)
         self.metrics.gauge("accepted", "Requests at work", lambda: self.accepted)
         self.metrics.gauge("draining", "1 while stopping", lambda: self.draining)
+        routes = [
+            Route("/translate", self.post(self.translate), methods=["POST"]),
+            Route("/score", self.post(self.score), methods=["POST"]),
+            Route("/health", self.health),
+            Route("/metrics", self.tell_metrics),
+        ]
+        if page is not None:
+            view = Route("/view", self.post(self.view), methods=["POST"])
+            routes += [Route("/", self.show_page), view]
         self.routes = Starlette(
-            routes=[
-                Route("/translate", self.post(self.translate), methods=["POST"]),
-                Route("/score", self.post(self.score), methods=["POST"]),
-                Route("/health", self.health),
-                Route("/metrics", self.tell_metrics),
-            ],
+            routes=routes,
             exception_handlers={
                 HTTPException: no_route,
                 Refused: refusal,
@@ -258,6 +271,19 @@ class App:
         said = check(targets, "targets", model.target_length, model.longest)
         lengths = list(map(max, read, said))
         return {"scores": await self.result(request, asked, pairs, lengths)}
+
+    async def view(self, request: Request, body: bytes) -> Any:
+        """Answer `POST /view`: all that the page shows of one text."""
+        model = self.model
+        asked, text = requests.viewing(body, self.limits, model.beam_size)
+        length_of, longest = model.source_length, model.longest
+        lengths = requests.check_tokens([text], "text", length_of, longest)
+        (said,) = await self.result(request, asked, [text], lengths)
+        return said
+
+    async def show_page(self, request: Request) -> Response:
+        """The page, which asks `/view`."""
+        return HTMLResponse(self.page, headers=PAGE)
 
     async def result(
         self, request: Request, asked: Asked, values: Sequence[Any], lengths: list[int]

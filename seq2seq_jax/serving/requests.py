@@ -21,8 +21,9 @@ class Asked:
     """What is wanted of each of a request's items.
 
     Attributes:
-        kind: `translate` or `score`.
-        beam_size, n_best, alignments: of `translate`, as the command line has them.
+        kind: `translate`, `score` or `view`.
+        beam_size, n_best, alignments: of `translate`, as the command line has them; of
+            `view` the first two.
         tokens: of `score`: whether each token's log-probability is told.
     """
 
@@ -87,6 +88,24 @@ def scoring(
         )
     pairs = list(zip(sources, targets, strict=True))
     return Asked("score", tokens=switch(said, "tokens")), pairs
+
+
+def viewing(body: bytes, limits: Limits, beam_size: int) -> tuple[Asked, str]:
+    """What a `POST /view` asks for, and its text.
+
+    Args:
+        body, limits, beam_size: as in `translation`.
+
+    Raises:
+        Refused: as in `translation`.
+    """
+    said = fields(body, ("text", "beam_size", "n_best"))
+    if "text" not in said:
+        raise Refused(422, "text is missing, expected a string")
+    check_text("text", said["text"], limits.characters)
+    size = number(said, "beam_size", beam_size, max(limits.beam_size, beam_size))
+    best = number(said, "n_best", size, size, " (beam_size)")
+    return Asked("view", size, best), said["text"]
 
 
 def check_tokens(
