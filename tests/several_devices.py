@@ -92,6 +92,11 @@ def main(folder: str) -> None:
             fewer = parallel.local(jax.local_devices()[:2])
             again, _ = Checkpoints(folder).restore(begin(fewer))
             results["restored"] = {"params": flat(again)}
+    host = {"wide": np.ones((3, 16)), "odd": np.ones((3, 5)), "one": np.ones(())}
+    spanned = parallel.spanning(host)
+    results["spanned"] = {
+        name: array.addressable_shards[0].data.shape for name, array in spanned.items()
+    }
     json.dump(results, sys.stdout)
 
 

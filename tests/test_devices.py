@@ -46,6 +46,11 @@ def test_a_checkpoint_of_8_devices_is_read_on_2_and_on_1(runs):
     assert sum(np.size(leaf) for leaf in leaves(params)) == len(runs["8"]["params"])
 
 
+@pytest.mark.slow
+def test_what_lies_in_the_host_is_saved_in_parts_where_it_can_be(runs):
+    assert runs["spanned"] == {"wide": [3, 2], "odd": [3, 5], "one": []}
+
+
 def leaves(tree):
     import jax
 

@@ -20,6 +20,7 @@ from seq2seq_jax.errors import InputError, TrainingFailed
 
 PREFIX = "seq2seq_jax"
 LONGEST = 1 << 20  # letters of a value: messages to the coordinator have a limit
+PIECE = 1 << 24  # numbers of an array that all devices hold at once
 SLICE = 2000  # ms that a wait lasts before Python may look for signals
 POLL = 0.5  # seconds between two looks at whether another process was asked to stop
 RAISED = {kind.__name__: kind for kind in (InputError, TrainingFailed)}
@@ -131,9 +132,13 @@ class Hosts:
         from jax.experimental import multihost_utils
 
         def copy(leaf: Any) -> jax.Array:
-            return _array(leaf, multihost_utils.broadcast_one_to_all(_bits(leaf)))
+            bits = _bits(leaf)
+            pieces = (bits[i : i + PIECE] for i in range(0, max(bits.size, 1), PIECE))
+            made = [multihost_utils.broadcast_one_to_all(piece) for piece in pieces]
+            return _array(leaf, np.concatenate(made))
 
-        return jax.tree.map(copy, tree)  # one by one: no device may have room for all
+        # Piece by piece: no device may have room for all.
+        return jax.tree.map(copy, tree)
 
     @contextlib.contextmanager
     def agreeing(

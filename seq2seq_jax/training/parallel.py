@@ -67,6 +67,13 @@ class Devices:
         mesh = Mesh(np.array(self.devices), (AXIS,))
         return NamedSharding(mesh, PartitionSpec())
 
+    def parted(self, shape: tuple[int, ...]) -> NamedSharding:
+        """A placement of equal parts on this process's; whole where none are equal."""
+        mesh, axes = self.replicated.mesh, []
+        for size in shape:
+            axes.append(None if size % self.count or AXIS in axes else AXIS)
+        return NamedSharding(mesh, PartitionSpec(*axes))
+
     @property
     def mesh(self) -> Mesh:
         """The devices of all processes in a row."""
@@ -115,14 +122,15 @@ def place(tree: Any, devices: Devices) -> Any:
 def spanning(tree: Any) -> Any:
     """What every process has, as arrays of the devices of all.
 
-    Nothing is copied but what lies in a host's memory. Orbax saves no others where JAX
-    runs in several processes.
+    Nothing is copied but what lies in a host's memory: in parts where it can be, for no
+    device may have room for all. Orbax saves no others where JAX runs in several
+    processes.
     """
     devices = everywhere()
 
     def leaf(array: Any) -> jax.Array:
         if not isinstance(getattr(array, "sharding", None), NamedSharding):
-            array = jax.device_put(array, devices.replicated)
+            array = jax.device_put(array, devices.parted(array.shape))
         mesh = array.sharding.mesh
         grid = np.array(devices.all).reshape(-1, *mesh.devices.shape)
         return _over(Mesh(grid, ("process", *mesh.axis_names)), array)
