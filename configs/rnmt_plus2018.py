@@ -7,9 +7,10 @@
 
 Six bidirectional encoder layers with a projection on top, eight decoder layers, layer
 normalisation in every gate, four heads of additive attention queried from the bottom
-decoder layer, whose context goes to every layer and to the softmax. The paper's 28.49
-BLEU (newstest2014) was not tried: DIR must hold WMT14 as prepared by TFDS. `small` is
-compared in docs/papers.md.
+decoder layer, whose context goes to every layer and to the softmax. Full size: 379.3M
+parameters, of which the paper tells 378.9M. The paper's 28.49 BLEU (newstest2014) was
+not tried: DIR must hold WMT14 as prepared by TFDS. `small` is compared in
+docs/papers.md.
 
 Gradients are not cut: a step whose gradient is an anomaly, four standard deviations
 over the moving average of its logarithm, is not made (the paper's adaptive clipping).

@@ -156,6 +156,11 @@ def test_sutskevers_model_has_384_million_parameters_64_of_them_recurrent():
     assert round(sum(counts.values()) / 1e6) == 384
 
 
+def test_rnmt_plus_has_the_papers_379_million_parameters():
+    counts = parameters.count(recipes.load("rnmt_plus2018"))
+    assert abs(sum(counts.values()) / 378.9e6 - 1) < 0.002
+
+
 def test_the_command_shows_them(capsys):
     parameters.main(["sutskever2014"], "seq2seq-jax parameters")
     said = capsys.readouterr().out.splitlines()
