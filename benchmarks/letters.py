@@ -74,7 +74,7 @@ TASKS = {
         "configs/g2p.py",
         lambda folder: sorted(x.stem[:3] for x in folder.glob("train/*_train.tsv")),
         lambda folder, language, split: folder / split / f"{language}_{split}.tsv",
-        {"as it is": []},
+        {"letters": [], "decomposed": ["--data.source_tokenizer=char_nfd"]},
         dict(zip(LSTM[::2], map(float, LSTM[1::2]), strict=True)),
         "the shared task's attention LSTM",
     ),

@@ -65,7 +65,8 @@ class DataConfig:
     data_dir: str | None = None
     """where TFDS keeps prepared data; None: TFDS's own default"""
     source_tokenizer: str = "sentencepiece"
-    """char, char_features (behind a tab), byte, word (white space) or sentencepiece"""
+    """char, char_nfd (decomposed), char_features (behind a tab), byte, word (white
+    space) or sentencepiece"""
     target_tokenizer: str = "sentencepiece"
     """char, byte, word (white space) or sentencepiece"""
     shared_vocab: bool = False

@@ -19,7 +19,7 @@ from predictors import TINY, predictor, texts
 from sweeps import LANGUAGE_MODEL
 
 from seq2seq_jax.data import tokenizers
-from seq2seq_jax.exporting import folder, programs, reader, runner, weights
+from seq2seq_jax.exporting import cutter, folder, programs, reader, runner, weights
 from seq2seq_jax.inference.options import Search
 
 # What jax stands on; all that the new environment of a test has.
@@ -159,7 +159,7 @@ def test_the_script_cuts_and_joins_text_as_this_package_does(tmp_path, kind, low
     lines = [line for line in lines if line.strip()]
     ours = tokenizers.train(kind, lines[:40], 60, lowercase=lowercase)
     ours.save(tmp_path / "tokenizers", "source")
-    theirs = runner.Tokenizer(lambda name: (tmp_path / name).read_bytes(), "source")
+    theirs = cutter.Tokenizer(lambda name: (tmp_path / name).read_bytes(), "source")
     for line in lines:
         ids = ours.encode(line)
         assert theirs.encode(line) == ids

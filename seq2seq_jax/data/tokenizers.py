@@ -6,6 +6,7 @@ characters and words is a `Vocabulary`; bytes need none; SentencePiece has its o
 
 import hashlib
 import json
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,13 +153,25 @@ BYTE = Kind(
     suffix=".vocab",
 )
 
+# Characters in parts: Hangul as jamo, letters without their marks. Texts come composed.
+DECOMPOSED = _vocabulary_kind(
+    lambda text: unicodedata.normalize("NFD", text), "", show_character, "⁇"
+)
+DECOMPOSED = DECOMPOSED._replace(
+    decode=lambda model, ids: unicodedata.normalize(
+        "NFC", TOKENIZERS["char"].decode(model, ids)
+    )
+)
+
 # Characters are Unicode code points as they stand: nothing is normalised, so that
-# decode(encode(text)) is the text. Words are what white space parts, as `str.split`
-# sees it, and are joined by single spaces. Bytes have all 256 ids whatever the limits.
-# An unknown character is said as one character, so that error rates count it once.
+# decode(encode(text)) is the text, but for `char_nfd`, whose texts are in NFC. Words
+# are what white space parts, as `str.split` sees it, and are joined by single spaces.
+# Bytes have all 256 ids whatever the limits. An unknown character is said as one
+# character, so that error rates count it once.
 TOKENIZERS: dict[str, Kind] = {
     "char": _vocabulary_kind(lambda text: text, "", show_character, "⁇"),
     "char_features": _vocabulary_kind(cut_features, "", show_unit, "⁇"),
+    "char_nfd": DECOMPOSED,
     "byte": BYTE,
     "word": _vocabulary_kind(str.split, " ", lambda word: word, SPECIAL[UNK]),
     "sentencepiece": Kind(

@@ -20,7 +20,8 @@ from seq2seq_jax.inference.predictor import Predictor
 from seq2seq_jax.training.averaging import check_output
 
 MANIFEST = "manifest.json"
-CODE = {"runner.py": "translate.py", "reader.py": "reader.py"}
+CODE = {"runner.py": "translate.py"}
+CODE |= {name: name for name in ("reader.py", "cutter.py")}
 # Options of a search that a folder has baked in.
 BAKED = (
     "beam_size",

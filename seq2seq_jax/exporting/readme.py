@@ -17,7 +17,7 @@ pip install {needs}
 {files}
 | `weights.npz` | the weights: matrices in {weights}, vectors in float32 |
 | `tokenizers/` | text to ids and back |
-| `translate.py`, `reader.py` | run all of this |
+| `translate.py`, `reader.py`, `cutter.py` | run all of this |
 | `manifest.json` | what is baked in; SHA-256 of each file, checked at each start |
 
 Platforms: {platforms}. Rows and lengths of a batch are free; jax compiles for each

@@ -12,15 +12,15 @@ or, from Python with this folder on the path:
         print(found[0]["text"], found[0]["score"])
 
 It needs jax and numpy, and sentencepiece where a tokeniser is one; nothing else of
-where the model was trained. Of the folder it runs reader.py, which reads the programs,
-and these: StableHLO that calls nothing outside itself.
+where the model was trained. Of the folder it runs cutter.py, which cuts texts into ids,
+reader.py, which reads the programs, and these: StableHLO that calls nothing outside
+itself.
 """
 
 import argparse
 import hashlib
 import io
 import json
-import re
 import sys
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import module_from_spec
@@ -31,8 +31,7 @@ import jax
 import numpy as np
 from jax import export
 
-PAD, BOS, EOS, UNK = 0, 1, 2, 3
-SPECIAL = 4  # ids below it stand for no unit
+PAD, EOS = 0, 2
 WINDOW = 4096  # lines read at once, sorted by length
 FORMAT = 1
 # What a manifest has, beside its format and files.
@@ -50,58 +49,11 @@ def beside(name):
     return module
 
 
-reader = beside("reader")
+reader, cutter = beside("reader"), beside("cutter")
 
 
 class Failure(Exception):
     """What was given cannot be used; the message is one line."""
-
-
-class Tokenizer:
-    """Text to ids and back, of one of five kinds; `read(name)` gives a file's bytes."""
-
-    def __init__(self, read, side):
-        header = json.loads(read(f"tokenizers/{side}.json"))
-        self.kind, self.lowercase = header["kind"], header["lowercase"]
-        self.units, self.ids, self.pieces = [], {}, None
-        if self.kind == "sentencepiece":
-            try:
-                import sentencepiece
-            except ImportError:
-                raise Failure("it needs sentencepiece: pip install it") from None
-            self.pieces = sentencepiece.SentencePieceProcessor(
-                model_proto=read(f"tokenizers/{side}.model")
-            )
-        elif self.kind in ("char", "char_features", "word"):
-            self.units = json.loads(read(f"tokenizers/{side}.vocab"))
-            self.ids = {unit: n for n, unit in enumerate(self.units, SPECIAL)}
-        elif self.kind != "byte":
-            raise Failure(f"unknown kind of tokeniser {self.kind!r}")
-
-    def encode(self, text):
-        """Ids of a text, without EOS."""
-        text = text.lower() if self.lowercase else text
-        if self.pieces is not None:
-            return self.pieces.encode(text)
-        if self.kind == "byte":
-            return [byte + SPECIAL for byte in text.encode("utf-8")]
-        units = text.split() if self.kind == "word" else list(text)
-        if self.kind == "char_features" and "\t" in units:  # each `;` begins a unit
-            start = units.index("\t")
-            units[start:] = re.split("(?=;)", text[start:])
-        return [self.ids.get(unit, UNK) for unit in units]
-
-    def decode(self, ids):
-        """The text of ids up to the first EOS."""
-        ids = ids[: ids.index(EOS)] if EOS in ids else ids
-        ids = [i for i in ids if i not in (PAD, BOS)]
-        if self.pieces is not None:
-            return self.pieces.decode(ids)
-        if self.kind == "byte":
-            data = bytes(i - SPECIAL for i in ids if i != UNK)
-            return data.decode("utf-8", errors="replace")
-        unknown, glue = ("<unk>", " ") if self.kind == "word" else ("⁇", "")
-        return glue.join(unknown if i == UNK else self.units[i - SPECIAL] for i in ids)
 
 
 class Model:
@@ -112,8 +64,11 @@ class Model:
         self.facts, self.files = self.read_manifest()
         for name in self.files:
             self.read(name)
-        self.source = Tokenizer(self.read, "source")
-        self.target = Tokenizer(self.read, "target")
+        try:
+            self.source = cutter.Tokenizer(self.read, "source")
+            self.target = cutter.Tokenizer(self.read, "target")
+        except ValueError as error:
+            raise Failure(str(error)) from None
         self.rows, self.longest = self.facts["rows"], self.facts["max_length"]
         # On the device once, not at each call.
         data = io.BytesIO(self.read("weights.npz"))
