@@ -1,6 +1,7 @@
 """The mean of checkpoints: what it is of, and that it is there whole or not at all."""
 
 import os
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -114,6 +115,18 @@ def test_a_damaged_checkpoint_is_named_and_nothing_is_left(workdir):
         average(workdir, workdir.with_name("mean"))
     assert [path.name for path in workdir.parent.iterdir()] == ["run"]
     assert average(workdir, workdir.with_name("mean"), last=2) == [8, 12]
+
+
+def test_a_checkpoint_that_is_deleted_meanwhile_is_not_missed(workdir, monkeypatch):
+    """As a training that goes on beside it does."""
+    load = Checkpoints.load
+
+    def hook(self, which, *args, **kwargs):
+        shutil.rmtree(self.directory / "8", ignore_errors=True)
+        return load(self, which, *args, **kwargs)
+
+    monkeypatch.setattr(Checkpoints, "load", hook)
+    assert average(workdir, workdir / "mean", last=2) == [5, 12]
 
 
 def test_a_failure_on_the_way_leaves_nothing(workdir, monkeypatch):

@@ -23,6 +23,7 @@ from seq2seq_jax.types import Params
 # What inference reads beside the checkpoint, and whether it may be missing.
 FILES = {"config.json": False, "lengths.json": True}
 FOLDERS = ("tokenizers",)
+TRIES = 9  # to read checkpoints before a training deletes them
 
 
 def average(
@@ -57,8 +58,7 @@ def average(
             raise InputError(f"{workdir} has no {name}, expected a training's workdir")
     here = origin.found_in(workdir, configs.load(workdir / "config.json"))
     checkpoints = Checkpoints(workdir / "checkpoints", origin=here)
-    steps = chosen(checkpoints, last, best)
-    params, saved = mean(checkpoints, steps, raw)
+    steps, params, saved = taken(checkpoints, last, best, raw)
     unfinished = output.with_name(f".{output.name}.unfinished-{os.getpid()}")
     try:
         unfinished.mkdir()
@@ -75,6 +75,26 @@ def average(
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return steps
+
+
+def taken(
+    checkpoints: Checkpoints, last: int | None, best: int | None, raw: bool
+) -> tuple[list[int], Params, origin.Origin | None]:
+    """Steps, and what `mean` makes of them; others where they were deleted meanwhile.
+
+    A training that goes on beside it deletes old checkpoints when new ones are whole.
+
+    Raises:
+        InputError: as `chosen`, or one that is there is damaged.
+    """
+    for left in reversed(range(TRIES)):
+        steps = chosen(checkpoints, last, best)
+        try:
+            return steps, *mean(checkpoints, steps, raw)
+        except InputError:
+            if not left or set(steps) <= set(checkpoints.steps()):
+                raise
+    raise AssertionError("unreachable")
 
 
 def check_output(output: Path) -> None:

@@ -303,6 +303,8 @@ class Checkpoints:
                 made = read(values)
             except DamagedError as error:
                 wrong = f"{error.verdict} ({error})"
+                if not path.exists():  # a training that goes on has newer ones
+                    wrong = "was deleted meanwhile"
             # What one process cannot read is damaged for all.
             wrong = next(filter(None, self._hosts.gathered(wrong)), None)
             if wrong is None:
