@@ -1,6 +1,7 @@
 """Resuming: stopped anywhere, the same command ends as if it had never stopped."""
 
 import os
+import shutil
 import signal
 from dataclasses import replace
 
@@ -125,3 +126,20 @@ def test_what_is_remembered_of_gradients_is_resumed(whole, tmp_path, monkeypatch
     rows = metrics(ends[1])
     skipped = [row["skipped"] for row in rows if row["split"] == "train"]
     assert skipped[0] <= skipped[-1] and 0 < skipped[-1] < 9
+
+
+def test_data_may_have_moved(whole, tmp_path, monkeypatch):
+    config, workdir = whole[0], tmp_path / "run"
+    at_step(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    assert train(config, workdir)[0].step == 6
+    moved = {}
+    for name in ("train_tsv", "dev_tsv", "test_tsv"):
+        path = getattr(config.data, name)
+        moved[name] = str(shutil.copy(path, tmp_path / f"{name}-elsewhere"))
+    elsewhere = replace(config, data=replace(config.data, **moved))
+    report, lines = train(elsewhere, workdir)
+    assert report.status == "done" and "resumed at step 6" in lines
+    assert any(line.startswith("changed: data.train_tsv: ") for line in lines)
+    assert not any("fingerprint" in line for line in lines)
+    assert configs.load(workdir / "config.json") == elsewhere
+    assert_same_end(workdir, whole[1], 12)

@@ -16,18 +16,12 @@ from seq2seq_jax import config as configs
 from seq2seq_jax.config import Config
 from seq2seq_jax.data import tokenizers
 from seq2seq_jax.training.damage import ForeignError
-from seq2seq_jax.training.workdirs import RESUMABLE
+from seq2seq_jax.training.workdirs import PLACES, RESUMABLE
 
 Origin = dict[str, Any]
 
 SIDES = ("source", "target")
 CONFIG, TOKENIZERS, DATA, LENGTHS = "config", "tokenizers", "data", "lengths"
-# Where data lies: it may have moved, and its content has fingerprints.
-PLACES = tuple(
-    f"data.{split}_{part}"
-    for split in ("train", "dev", "source", "target")
-    for part in ("source", "target", "tsv", "vectors")
-)
 
 
 def of(

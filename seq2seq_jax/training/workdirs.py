@@ -47,6 +47,12 @@ RESUMABLE = (
     "training.keep_best",
     "training.prefetch",
 )
+# Where data lies: it may have moved, and its content has fingerprints.
+PLACES = tuple(
+    f"data.{split}_{part}"
+    for split in ("train", "dev", "source", "target")
+    for part in ("source", "target", "tsv", "vectors")
+)
 
 
 # What preparing the data makes.
@@ -147,7 +153,8 @@ def admit(config: Config, workdir: Path) -> list[str]:
             )
         return []
     changed = differences(configs.load(path), config)
-    refused = [line for line in changed if line.split(":")[0] not in RESUMABLE]
+    may_change = (*RESUMABLE, *PLACES)
+    refused = [line for line in changed if line.split(":")[0] not in may_change]
     if refused:
         raise InputError(
             f"{workdir} was begun with another config ({'; '.join(refused)}): name "
