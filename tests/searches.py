@@ -18,6 +18,7 @@ PENALTIES = [
     ("gnmt", 1.0, None),
     ("gnmt", -1.0, None),
     ("average", 1.0, None),
+    ("none", 1.0, None),
     ("gnmt", 0.2, 0.2),
     ("gnmt", 1.0, 0.7),
     ("gnmt", -1.0, 3.0),
@@ -113,7 +114,8 @@ def score(penalty, total, looks, state):
     """The score of a hypothesis, from its weights `[T, S]`, as the paper writes it."""
     kind, alpha, beta = penalty
     length = len(looks)
-    divisor = ((5 + length) / 6) ** alpha if kind == "gnmt" else length**alpha
+    divisor = {"gnmt": ((5 + length) / 6) ** alpha, "average": length**alpha, "none": 1}
+    divisor = divisor[kind]
     if beta is None:
         return total / divisor
     sums = [looks[:, i].sum() for i in np.flatnonzero(real(state[None])[0])]

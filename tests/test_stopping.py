@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
-from searches import VOCAB, find, follow, same, score, toy
+from searches import PENALTIES, VOCAB, find, follow, same, score, toy
 
+from seq2seq_jax.inference.penalties import LENGTH_PENALTIES
+from seq2seq_jax.inference.search import STOPS
 from seq2seq_jax.types import BOS, EOS, PAD
 
 SIZE, LIMIT = 4, 9
@@ -30,7 +32,12 @@ def plain(params, state, stop):
     return max(ended)
 
 
-@pytest.mark.parametrize("stop", ["exact", "first"])
+def test_no_penalty_and_no_rule_is_excused():
+    assert {kind for kind, *_ in PENALTIES} == set(LENGTH_PENALTIES)
+    assert set(STOPS) == {"exact", "first"}  # what `plain` and the next test know
+
+
+@pytest.mark.parametrize("stop", STOPS)
 def test_the_best_output_is_that_of_a_beam_search_in_lists(stop):
     found_lengths = []
     for seed, end in enumerate([0.0, 2.0, 4.0]):
