@@ -39,6 +39,8 @@ ROWS = (
         "inference.topk",
         "inference.penalties",
         "inference.constraints",
+        "inference.following",
+        "inference.mixing",
     ),
     (
         "nn.backends",
@@ -139,7 +141,9 @@ FENCES = {
 }
 SEARCH = tuple(
     f"inference.{name}"
-    for name in "search beams draws topk penalties constraints".split()
+    for name in (
+        "search beams draws topk penalties constraints following mixing"
+    ).split()
 )
 PURE = ("nn", *SEARCH)
 
