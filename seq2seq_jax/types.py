@@ -156,6 +156,7 @@ class Hypotheses:
         log_probs: `[B, K]` sums of the tokens' log-probabilities, EOS included.
         lengths: `[B, K]` number of tokens, EOS included.
         alignments: `[B, K, T, S]` attention weights of each step; None: not kept.
+        token_log_probs: `[B, K, T]` what `log_probs` are sums of; None: not kept.
     """
 
     tokens: Array
@@ -163,3 +164,4 @@ class Hypotheses:
     log_probs: Array
     lengths: Array
     alignments: Array | None
+    token_log_probs: Array | None = None

@@ -10,7 +10,7 @@ from predictors import close, predictor, texts
 from searches import PENALTIES, brute_force, rnn, same, toy, unshared
 
 from seq2seq_jax.errors import InputError
-from seq2seq_jax.inference.constraints import FREE, Constraints, constrained
+from seq2seq_jax.inference.constraints import FREE, Constraints, Manners, constrained
 from seq2seq_jax.inference.draws import narrowed
 from seq2seq_jax.inference.penalties import LENGTH_PENALTIES
 from seq2seq_jax.inference.search import beam_search, greedy_search, sample_search
@@ -24,7 +24,8 @@ def find(params, state, limits, search, asked=FREE, ngram=0, max_length=4, **opt
 
     def run(params, state, limits, asked):
         step = unshared(rnn, params)
-        parts = constrained(step, (), state, max_length, asked, ngram)
+        given = step, (), state, max_length
+        parts = constrained(*given, asked, Manners(ngram))
         return search(*parts, limits, max_length=max_length, **options)
 
     asked = jax.tree.map(jnp.asarray, asked)

@@ -40,6 +40,8 @@ ROWS = (
         "inference.penalties",
         "inference.places",
         "inference.constraints",
+        "inference.following",
+        "inference.mixing",
     ),
     (
         "nn.backends",
@@ -142,7 +144,9 @@ FENCES = {
 }
 SEARCH = tuple(
     f"inference.{name}"
-    for name in "search beams places draws topk penalties constraints".split()
+    for name in (
+        "search beams places draws topk penalties constraints following mixing"
+    ).split()
 )
 PURE = ("nn", *SEARCH)
 

@@ -19,7 +19,7 @@ Prints the path of each picture. Empty lines have none."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(decoding.Search):
+class Options(decoding.Search, decoding.Together):
     """Draw alignments as heat maps."""
 
     input: Annotated[str | None, tyro.conf.arg(aliases=["-i"])] = None
@@ -40,7 +40,7 @@ def main(args: Sequence[str], prog: str) -> None:
     """
     options = flags.parse(Options, args, prog=prog, description=DESCRIPTION)
     decoding.check_source(options.workdir, "align")
-    decoding.check_attention(options.workdir, "align")
+    decoding.check_attention(options.workdir, "align", options.also)
     check_search(options)
     if options.target is not None and options.input not in streams.STREAM:
         streams.count([options.input, options.target])

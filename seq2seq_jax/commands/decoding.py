@@ -1,7 +1,8 @@
 """What the commands that ask a model have in common: options, loading, formats."""
 
+import functools
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,8 +22,14 @@ SEARCH = (
     "length_penalty_kind",
     "coverage_penalty",
     "stop",
+    "places",
+    "prune",
     "min_output_length",
     "no_repeat_ngram",
+    "repetition_penalty",
+    "min_output_ratio",
+    "max_output_ratio",
+    "forbidden",
 )
 WINDOW = 4096  # lines read before the first answer: more make fuller batches
 
@@ -43,6 +50,17 @@ class Model:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Together:
+    """Which models beside it make an ensemble."""
+
+    also: tuple[Path, ...] = ()
+    """folders of more training runs, with the same target vocabulary: an ensemble"""
+    mix: Literal["probabilities", "log_probabilities"] = "probabilities"
+    """how an ensemble's distributions become one: their arithmetic mean, or their
+    geometric one"""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Search(Model):
     """Which model, and how it searches."""
 
@@ -55,6 +73,11 @@ class Search(Model):
     stop: Literal["exact", "first"] = "exact"
     """exact: a search goes on while anything could still beat its best output; first:
     until the best continuation is an ending, as in OpenNMT-py: faster"""
+    places: Literal["kept", "shared", "lost"] = "kept"
+    """what ends leaves its place in the beam to another (kept), at the next step only
+    (shared: Sutskever 2014), or to none (lost: GroundHog, Bahdanau 2014)"""
+    prune: float | None = None
+    """leave out tokens and hypotheses so many nats worse than the best; GNMT: 3"""
     coverage_penalty: float = 0.0
     """b: adds b * sum over source tokens of log(min(attention got, 1)), against words
     left out; 0: none; paper's: 0.2"""
@@ -62,6 +85,14 @@ class Search(Model):
     """tokens of an output at least, its end included"""
     no_repeat_ngram: int = 0
     """n: no n tokens stand twice in an output in the same order; 0: they may"""
+    repetition_penalty: float = 1.0
+    """t: log p of a token that was said before counts t times; above 1: less often"""
+    min_output_ratio: float = 0.0
+    """tokens of an output at least, for each token of the source, both ends included"""
+    max_output_ratio: float | None = None
+    """the same at most; None: by the longest outputs in the training"""
+    forbidden: Path | None = None
+    """file of words or pieces, one a line, that no output holds"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,18 +116,33 @@ def load(options: Model) -> "Predictor":
         checkpoint = int(checkpoint)
     else:
         choose(("best", "latest"), options.checkpoint, "--checkpoint (or a step)")
-    check_raw(options.workdir, options.raw)
+    workdirs = all_workdirs(options)
+    for workdir in workdirs:
+        check_raw(workdir, options.raw)
     from seq2seq_jax.compilation import keep_compiled
-    from seq2seq_jax.inference.predictor import Predictor
+    from seq2seq_jax.inference import ensemble
 
     keep_compiled()
-    return Predictor.load(
-        options.workdir,
+    return ensemble.load(
+        workdirs,
         checkpoint,
+        mix=getattr(options, "mix", ensemble.PROBABILITIES),
         dtype=options.dtype,
         raw=options.raw,
         warn=warn,
     )
+
+
+def all_workdirs(options: Model) -> list[Path]:
+    """The workdirs of the models that the options name.
+
+    Raises:
+        InputError: where a way to mix is given and nothing to mix.
+    """
+    also = getattr(options, "also", ())
+    if not also and getattr(options, "mix", Together.mix) != Together.mix:
+        raise InputError("--mix is given without --also, expected both or neither")
+    return [options.workdir, *also]
 
 
 def run_config(workdir: Path) -> Config:
@@ -132,13 +178,15 @@ def check_raw(workdir: Path, raw: bool) -> None:
     run_config(workdir)
 
 
-def check_attention(workdir: Path, wish: str) -> None:
-    """Refuse to show where a model looks that looks nowhere in particular."""
-    attention = run_config(workdir).model.attention
+def check_attention(workdir: Path, wish: str, also: Sequence[Path] = ()) -> None:
+    """Refuse to show where models look that look nowhere in particular."""
+    names = [run_config(each).model.attention for each in (workdir, *also)]
     from seq2seq_jax.nn.scores import SCORES  # JAX
 
-    choose(SCORES, attention, f"model.attention of {workdir}")
-    if not SCORES[attention].looks:
+    attention = names[0]
+    for each, name in zip((workdir, *also), names, strict=True):
+        choose(SCORES, name, f"model.attention of {each}")
+    if not any(SCORES[name].looks for name in names):
         raise InputError(
             f"{wish} needs attention, but model.attention of {workdir} is {attention!r}"
         )
@@ -174,12 +222,28 @@ def translate(
     """The predictor's hypotheses for each text, by the command's options and more."""
     return predictor.translate(
         texts,
-        **{name: getattr(options, name) for name in SEARCH},
+        **search_options(options),
         n_best=n_best,
         alignments=alignments,
         window=window,
         **more,
     )
+
+
+def search_options(options: Search) -> dict[str, Any]:
+    """The command's options of the search, by the predictor's names."""
+    values = {name: getattr(options, name) for name in SEARCH}
+    path = options.forbidden
+    values["forbidden"] = () if path is None else forbidden_texts(path)
+    return values
+
+
+@functools.cache  # a server asks again and again
+def forbidden_texts(path: Path) -> tuple[str, ...]:
+    """The lines of a file of texts that are forbidden, but for empty ones."""
+    from seq2seq_jax.data.sources import read_lines
+
+    return tuple(dict.fromkeys(filter(None, map(str.strip, read_lines(path)))))
 
 
 def replacement(predictor: "Predictor", options: Text) -> dict[str, Any]:

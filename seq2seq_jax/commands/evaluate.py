@@ -25,11 +25,11 @@ BLEU and chrF2: by sacrebleu, with the signature to cite.
 With --rouge: ROUGE-1, -2 and -L by rouge-score, mean F1 of lines, unstemmed."""
 
 
-SAID = (*decoding.SEARCH, "replace_unk")  # the options that as_json repeats
+SAID = (*decoding.SEARCH, "replace_unk", "also", "mix")  # as_json repeats these
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(decoding.Text):
+class Options(decoding.Text, decoding.Together):
     """Translate and measure against references."""
 
     source: str
@@ -85,7 +85,8 @@ def as_json(measured: dict[str, Measured], lines: int, options: Options) -> str:
         {name: value for name, (value, _) in measured.items()}
         | {"signatures": {name: s for name, (_, s) in measured.items() if s}}
         | {"lines": lines, "checkpoint": options.checkpoint}
-        | {name: getattr(options, name) for name in SAID}
+        | {name: getattr(options, name) for name in SAID},
+        default=str,  # paths
     )
 
 

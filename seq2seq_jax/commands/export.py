@@ -63,16 +63,10 @@ def main(args: Sequence[str], prog: str) -> None:
 
     attention = predictor.config.attention
     search = searches.Search(
-        options.beam_size,
-        options.n_best,
-        options.length_penalty,
-        options.max_output_length,
-        options.alignments and SCORES[attention].looks,
-        length_penalty_kind=options.length_penalty_kind,
-        coverage_penalty=options.coverage_penalty,
-        stop=options.stop,
-        min_output_length=options.min_output_length,
-        no_repeat_ngram=options.no_repeat_ngram,
+        n_best=options.n_best,
+        max_output_length=options.max_output_length,
+        alignments=options.alignments and SCORES[attention].looks,
+        **decoding.search_options(options),
     )
     searches.check(search, predictor.target_tokenizer.size, attention)
     sizes = folder.write(

@@ -19,7 +19,7 @@ exp(-sum of log-probabilities / number of target tokens), instead."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(decoding.Model):
+class Options(decoding.Model, decoding.Together):
     """Score given targets by their log-probability."""
 
     source: str | None = None

@@ -25,7 +25,7 @@ With --sample they are drawn at random instead, and stand in the order drawn."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(decoding.Text):
+class Options(decoding.Text, decoding.Together):
     """Translate lines of text."""
 
     input: Annotated[str | None, tyro.conf.arg(aliases=["-i"])] = None
@@ -109,7 +109,7 @@ def check(options: Options) -> None:
                     f"both: a search draws nothing"
                 )
     if options.alignments:
-        decoding.check_attention(options.workdir, "--alignments")
+        decoding.check_attention(options.workdir, "--alignments", options.also)
     decoding.check_dictionary(options)
 
 

@@ -257,11 +257,15 @@ class Tokenizer:
         """
         return TOKENIZERS[self.kind].show(self.model, self.normalize(text))
 
+    def dump(self) -> bytes:
+        """The model's own bytes; equal ones cut texts alike."""
+        return TOKENIZERS[self.kind].dump(self.model)
+
     def save(self, folder: str | Path, name: str) -> None:
         """Write the model, then `NAME.json`, which vouches for it."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        data = TOKENIZERS[self.kind].dump(self.model)
+        data = self.dump()
         header = {
             "kind": self.kind,
             "lowercase": self.lowercase,

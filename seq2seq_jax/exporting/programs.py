@@ -17,8 +17,9 @@ from jax import export, lax
 
 from seq2seq_jax.config import ModelConfig
 from seq2seq_jax.exporting import weights
-from seq2seq_jax.inference import programs
+from seq2seq_jax.inference import forbidden, programs
 from seq2seq_jax.inference.constraints import FREE, Constraints
+from seq2seq_jax.inference.lengths import shortest as shortest_of
 from seq2seq_jax.inference.options import Search
 from seq2seq_jax.inference.predictor import Predictor
 from seq2seq_jax.types import BOS, PAD, Batch, Params
@@ -47,18 +48,21 @@ def translation(
     0 give nothing.
     """
     like, config = plain(predictor.params), portable(predictor.config)
-    longest = search.max_output_length or predictor.max_length
-    numbers, choices = programs.parted(search, longest)
+    bounds, tokenizer = search.bounds, predictor.target_tokenizer
     sizes = range(1, predictor.max_length + 1)
-    bounds = search.max_output_length, search.min_output_length
-    limits = np.array([0, *(predictor.limit(n, *bounds) for n in sizes)], np.int32)
+    limits = np.array([0, *(predictor.limit(n, bounds) for n in sizes)], np.int32)
+    longest = search.max_output_length or predictor.max_length
+    shortest = np.array([0, *(shortest_of(n, bounds) for n in sizes)], np.int32)
+    banned = forbidden.banned(tuple(search.forbidden), tokenizer)
+    numbers, choices = programs.parted(search, longest, banned)
 
     def whole(stored: dict[str, Any], source: jax.Array, lengths: jax.Array) -> Any:
         params = weights.unpack(stored, like, form)
 
         def part(source: jax.Array, lengths: jax.Array) -> dict[str, Any]:
-            most = jnp.asarray(limits)[jnp.minimum(lengths, len(limits) - 1)]
-            least = jnp.minimum(most, search.min_output_length)
+            place = jnp.minimum(lengths, len(limits) - 1)
+            most = jnp.asarray(limits)[place]
+            least = jnp.minimum(most, jnp.asarray(shortest)[place])
             found = programs.decode(
                 params,
                 source,
@@ -66,7 +70,7 @@ def translation(
                 most,
                 jnp.zeros(rows, jnp.uint32),
                 numbers,
-                Constraints(least) if search.min_output_length > 1 else FREE,
+                Constraints(least) if bounds.binds else FREE,
                 config=config,
                 choices=choices,
             )

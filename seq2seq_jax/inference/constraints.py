@@ -4,7 +4,8 @@
 
 becomes one that remembers what each hypothesis has said and gives -inf to what it may
 not say next. What may be said keeps the model's own log-probability, so scores are
-those of `score`, and a constraint that forbids nothing changes nothing.
+those of `score`, and a constraint that forbids nothing changes nothing. The repetition
+penalty alone bends what is left: what was said before is said again at a price.
 """
 
 from typing import Any, NamedTuple
@@ -30,7 +31,26 @@ class Constraints(NamedTuple):
     prefix: Array | None = None
 
 
+class Manners(NamedTuple):
+    """What is asked of the outputs of all rows alike.
+
+    Attributes:
+        ngram: n, so that no n tokens stand twice in an output in one order; 0: off.
+        banned: `[V]` which ids are never said; or None.
+        phrases: `[F, L]` ids that never stand in an output in that order, two or more
+            of them, `PAD` before them; or None.
+        repetition: theta of Keskar et al. 2019: log p of what was said before counts
+            theta times; above 1 against repetition. None: 1.
+    """
+
+    ngram: int = 0
+    banned: Array | None = None
+    phrases: Array | None = None
+    repetition: Array | None = None
+
+
 FREE = Constraints()
+ANYHOW = Manners()
 
 
 class Saying(NamedTuple):
@@ -48,7 +68,12 @@ class Saying(NamedTuple):
 
 
 def constrained(
-    step: Step, shared: Any, state: Any, max_length: int, asked: Constraints, ngram: int
+    step: Step,
+    shared: Any,
+    state: Any,
+    max_length: int,
+    asked: Constraints = FREE,
+    manners: Manners = ANYHOW,
 ) -> tuple[Step, Any, Any]:
     """A step function under constraints, what its rows share, and their first state.
 
@@ -58,7 +83,7 @@ def constrained(
         state: of `[B, ...]`, before the first step.
         max_length: T, tokens of an output, EOS included, at most.
         asked: of each row.
-        ngram: n, so that no n tokens stand twice in an output in one order; 0: off.
+        manners: of all rows.
     """
     rows = jax.tree.leaves(state)[0].shape[0]
     said = jnp.full((rows, max_length + 1), PAD, jnp.int32)
@@ -71,9 +96,7 @@ def constrained(
         said = jnp.where(here, tokens[..., None], before.said)
         count = before.length + 1
         size = log_probs.shape[-1]
-        banned = jnp.zeros(log_probs.shape, bool)
-        if ngram:
-            banned |= repeats(said, count, ngram, size)
+        banned = unmannerly(said, count, manners, size)
         if asked.least is not None:
             short = (count < asked.least[:, None]) & ~banned[..., UNK:].all(axis=-1)
             banned |= short[..., None] & (jnp.arange(size) == EOS)
@@ -81,10 +104,45 @@ def constrained(
             wanted, there = prefix_token(count, asked.prefix)
             others = jnp.arange(size) != wanted[..., None]
             banned = jnp.where(there[..., None], others, banned)
+        if manners.repetition is not None:
+            again = repeats(said, count, 1, size)
+            log_probs *= jnp.where(again, manners.repetition, 1.0)
         log_probs = jnp.where(banned, -jnp.inf, log_probs)
         return Saying(state, said, count), log_probs, weights
 
     return advance, (shared, asked), first
+
+
+def unmannerly(
+    said: jax.Array, count: jax.Array, manners: Manners, size: int
+) -> jax.Array:
+    """`[..., V]`: what no output may say next; arguments as those of `repeats`."""
+    banned = jnp.zeros((*count.shape, size), bool)
+    if manners.ngram:
+        banned |= repeats(said, count, manners.ngram, size)
+    if manners.banned is not None:
+        banned |= manners.banned
+    if manners.phrases is not None:
+        banned |= completes(said, count, manners.phrases, size)
+    return banned
+
+
+def completes(
+    said: jax.Array, count: jax.Array, phrases: Array, size: int
+) -> jax.Array:
+    """`[..., V]`: what would complete one of the phrases `[F, L]`, `PAD` before them.
+
+    >>> said, phrases = jnp.array([1, 5, 6, 0]), jnp.array([[0, 6, 7], [6, 6, 4]])
+    >>> jnp.flatnonzero(completes(said, jnp.array(3), phrases, 9)).tolist()
+    [7]
+    """
+    longest = phrases.shape[-1]
+    place = count[..., None] - jnp.arange(longest - 1, 0, -1)
+    recent = jnp.take_along_axis(said, jnp.maximum(place, 0), axis=-1)
+    recent = jnp.where(place > 0, recent, -1)[..., None, :]  # BOS begins no phrase
+    begun = phrases[:, :-1]
+    same = ((recent == begun) | (begun == PAD)).all(axis=-1)
+    return marked(jnp.where(same, phrases[:, -1], size), size)
 
 
 def repeats(said: jax.Array, count: jax.Array, n: int, size: int) -> jax.Array:
@@ -109,11 +167,16 @@ def repeats(said: jax.Array, count: jax.Array, n: int, size: int) -> jax.Array:
         place = jnp.maximum(count - back, 0)[..., None]
         recent = jnp.take_along_axis(said, place, axis=-1)
         same &= said[..., n - 1 - back : longest - back] == recent
-    ids = jnp.where(same, said[..., n - 1 :], size)
+    marks = marked(jnp.where(same, said[..., n - 1 :], size), size)
+    return marks.at[..., EOS].set(False)
+
+
+def marked(ids: jax.Array, size: int) -> jax.Array:
+    """`[..., V]` with true at each of `ids` `[..., N]`; `size` itself marks nothing."""
     flat = ids.reshape(-1, ids.shape[-1])
     marks = jnp.zeros((flat.shape[0], size), bool)
     marks = marks.at[jnp.arange(len(flat))[:, None], flat].set(True, mode="drop")
-    return marks.reshape(*said.shape[:-1], size).at[..., EOS].set(False)
+    return marks.reshape(*ids.shape[:-1], size)
 
 
 def prefix_token(count: jax.Array, prefix: Array) -> tuple[jax.Array, jax.Array]:

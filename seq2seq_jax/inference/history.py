@@ -15,14 +15,15 @@ from jax import lax
 
 from seq2seq_jax.config import ModelConfig
 from seq2seq_jax.errors import InputError
-from seq2seq_jax.inference import beams, options, programs
-from seq2seq_jax.inference.batching import Group, group, length_edges
-from seq2seq_jax.inference.constraints import FREE, constrained
+from seq2seq_jax.inference import beams, forbidden, options, programs
+from seq2seq_jax.inference.batching import group, length_edges
+from seq2seq_jax.inference.constraints import FREE, Constraints
+from seq2seq_jax.inference.following import with_token_log_probs
 from seq2seq_jax.inference.inputs import check_texts, is_text
 from seq2seq_jax.inference.options import Search
 from seq2seq_jax.inference.penalties import LENGTH_PENALTIES, gnmt_coverage
 from seq2seq_jax.inference.predictor import Predictor
-from seq2seq_jax.inference.programs import Choices, Numbers
+from seq2seq_jax.inference.programs import Choices, Members, Numbers
 from seq2seq_jax.inference.results import Hypothesis
 from seq2seq_jax.inference.search import beam_step, largest_ahead
 from seq2seq_jax.types import BOS, EOS, PAD, Hypotheses, Params
@@ -89,9 +90,10 @@ def search_tree(predictor: Predictor, text: str, **wishes: Any) -> Found:
     (item,) = predictor.items([(text, "")])
     if not is_text(item):
         return Found([], [], [])
+    banned = forbidden.banned(tuple(search.forbidden), predictor.target_tokenizer)
     edges = length_edges(predictor.max_length)
-    (one,) = group([len(item.source)], edges, lambda length: 1)
-    noted = begin(predictor, search, [item], one)
+    (one,) = group([item.length], edges, lambda length: 1)
+    noted = predictor.begin_search(search, False, banned, [item], one, decode)
     found, trace = jax.device_get(noted)
     (every,) = predictor.read_hypotheses(search, [item], found)
     tree = nodes(trace, len(every), predictor.target_tokenizer)
@@ -100,46 +102,22 @@ def search_tree(predictor: Predictor, text: str, **wishes: Any) -> Found:
     )
 
 
-def begin(
-    predictor: Predictor, search: Search, items: list[Any], one: Group
-) -> tuple[Hypotheses, Any]:
-    """The outputs of a batch of one, and all steps."""
-    longest, limits = predictor.limits(search, False, items, one.length)
-    asked = FREE
-    if search.min_output_length > 1:
-        least = np.minimum(limits, search.min_output_length)
-        asked = asked._replace(least=least.astype(np.int32))
-    numbers, choices = programs.parted(search, longest)
-    return decode(
-        predictor.params,
-        programs.pad([item.source for item in items], one.rows, one.length),
-        np.array([len(item.source) for item in items], np.int32),
-        np.array(limits, np.int32),
-        numbers,
-        asked,
-        config=predictor.config,
-        choices=choices,
-    )
-
-
 @functools.partial(jax.jit, static_argnames=("config", "choices"))
 def decode(
     params: Params,
-    source: jax.Array,
-    lengths: jax.Array,
+    source: Any,
+    lengths: Any,
     limits: jax.Array,
+    rows: jax.Array,
     numbers: Numbers,
-    asked: Any = FREE,
+    asked: Constraints = FREE,
     *,
-    config: ModelConfig,
+    config: ModelConfig | Members,
     choices: Choices,
 ) -> tuple[Hypotheses, Any]:
     """As `programs.decode` by beam search; also, by step, what `steps` notes."""
-    mask = jnp.arange(source.shape[1]) < lengths[:, None]
-    parts = programs.started(params, config, source, mask)
-    if choices.ngram or any(x is not None for x in asked):
-        parts = constrained(*parts, choices.max_length, asked, choices.ngram)
-    step, shared, state = parts
+    parts, mask = programs.started(params, config, source, lengths)
+    step, shared, state = programs.bound(parts, numbers, choices, asked)
     rules = beams.make_rules(
         limits,
         shared,
@@ -153,9 +131,14 @@ def decode(
         BOS,
         EOS,
         choices.stop,
+        choices.places,
+        numbers.prune,
     )
     beam, noted = steps(functools.partial(step, shared), step, rules, state)
-    return beams.trace_back(beam, choices.n_best), noted
+    found = beams.trace_back(beam, choices.n_best)
+    if choices.each:
+        found = with_token_log_probs(*parts, found)
+    return found, noted
 
 
 def steps(here: Any, step: Any, rules: beams.Rules, state: Any) -> tuple[Any, Any]:

@@ -10,13 +10,20 @@ from seq2seq_jax.errors import InputError
 class Item(NamedTuple):
     """One input as ids, EOS included; the target is EOS alone where none is given.
 
-    Its number is its place in the stream, from 1; its text is the source's.
+    Its number is its place in the stream, from 1; its text is the source's. `others`
+    are the ids of the same text where other tokenisers cut it: an ensemble's.
     """
 
     source: list[int]
     target: list[int]
     number: int
     text: str
+    others: tuple[list[int], ...] = ()
+
+    @property
+    def length(self) -> int:
+        """Of the source, however it is cut."""
+        return max(map(len, (self.source, *self.others)))
 
 
 def is_text(item: Item) -> bool:

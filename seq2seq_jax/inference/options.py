@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from seq2seq_jax.errors import InputError, choose
+from seq2seq_jax.inference.lengths import Bounds
 from seq2seq_jax.inference.penalties import LENGTH_PENALTIES
+from seq2seq_jax.inference.places import PLACES
 from seq2seq_jax.inference.search import STOPS
 from seq2seq_jax.nn.scores import SCORES
 
@@ -27,6 +29,9 @@ class Search:
         alignments: whether outputs have them.
         length_penalty_kind: the penalty, an entry of `LENGTH_PENALTIES`.
         stop: when the search of a text is over, an entry of `search.STOPS`.
+        places: whether what has ended takes places in the beam, an entry of `PLACES`.
+        prune: leave out tokens, and living hypotheses, that are so many nats worse than
+            the best; None: nothing.
         coverage_penalty: beta of `gnmt_coverage`, added to the score: more favours
             outputs that looked at all of the text; 0: no penalty.
         temperature: a number: no search, but `n_best` samples of each text, in the
@@ -41,6 +46,15 @@ class Search:
             length lets.
         no_repeat_ngram: n, so that no n tokens stand twice in an output in the same
             order; 0: they may.
+        min_output_ratio, max_output_ratio: the same bounds as numbers of tokens, EOS
+            included, for each token of the text, its EOS included: of both kinds the
+            narrower one holds. `max_output_ratio` takes the place of the predictor's
+            `length_ratio`; None: as that says.
+        repetition_penalty: theta: log p of a token that was said before counts theta
+            times (Keskar et al. 2019); above 1 against repetition. Scores have it in
+            them, log-probabilities have not.
+        forbidden: texts that no output holds, as `forbidden.py` tells.
+        token_log_probs: whether outputs have a log-probability for each token.
         replace_unk: whether texts have words for UNK, as `unknown.py` tells.
         dictionary: for that, source words to target words; what it lacks is copied.
     """
@@ -52,6 +66,8 @@ class Search:
     alignments: bool
     length_penalty_kind: str = "gnmt"
     stop: str = "exact"
+    places: str = "kept"
+    prune: float | None = None
     coverage_penalty: float = 0.0
     temperature: float | None = None
     top_k: int | None = None
@@ -59,13 +75,33 @@ class Search:
     seed: int = 0
     min_output_length: int = 1
     no_repeat_ngram: int = 0
+    min_output_ratio: float = 0.0
+    max_output_ratio: float | None = None
+    repetition_penalty: float = 1.0
+    forbidden: tuple[str, ...] = ()
+    token_log_probs: bool = False
     replace_unk: bool = False
     dictionary: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def alive(self) -> int:
         """Hypotheses of a text that are followed at once."""
-        return self.beam_size if self.temperature is None else self.n_best
+        return self.beam_size if self.temperature is None else self.outputs
+
+    @property
+    def outputs(self) -> int:
+        """Hypotheses of a text that are found."""
+        return self.n_best
+
+    @property
+    def bounds(self) -> Bounds:
+        """Of the lengths of outputs."""
+        return Bounds(
+            self.min_output_length,
+            self.max_output_length,
+            self.min_output_ratio,
+            self.max_output_ratio,
+        )
 
 
 def check(search: Search, vocabulary: int, attention: str) -> None:
@@ -80,7 +116,15 @@ def check(search: Search, vocabulary: int, attention: str) -> None:
         InputError: naming the option, its value and what was expected.
     """
     check_sizes(search, vocabulary)
+    check_ratios(search)
     check_sampling(search)
+    if not 0 < search.repetition_penalty < math.inf:
+        raise InputError(
+            f"repetition_penalty is {search.repetition_penalty}, expected a finite "
+            f"number, more than 0; 1 is none"
+        )
+    if isinstance(search.forbidden, str):
+        raise InputError("forbidden is one string, expected a tuple of them")
     if search.dictionary and not search.replace_unk:
         raise InputError(
             "a dictionary is given, but replace_unk is False: expected both or neither"
@@ -108,9 +152,22 @@ def check(search: Search, vocabulary: int, attention: str) -> None:
 
 
 def check_stop(search: Search) -> None:
-    """Refuse to stop at the first output where more are asked for."""
+    """Refuse rules of a beam where there is none, and to stop at the first output where
+    more are asked for."""
     choose(STOPS, search.stop, "stop")
+    choose(PLACES, search.places, "places")
     sampled = search.temperature is not None
+    if search.prune is not None and not 0 < search.prune < math.inf:
+        raise InputError(
+            f"prune is {search.prune}, expected a finite number, more than 0"
+        )
+    lone = sampled or search.beam_size == 1
+    if lone and (search.prune is not None or search.places != "kept"):
+        name = "places" if search.prune is None else "prune"
+        raise InputError(
+            f"{name} is {getattr(search, name)!r}, but there is no beam that it is a "
+            f"rule of: expected a beam_size above 1, and no samples"
+        )
     if search.stop != "exact" and (search.n_best > 1 or sampled):
         asked = "samples" if sampled else f"n_best {search.n_best}"
         raise InputError(
@@ -153,6 +210,21 @@ def check_sizes(search: Search, vocabulary: int) -> None:
     if search.no_repeat_ngram < 0:
         raise InputError(
             f"no_repeat_ngram is {search.no_repeat_ngram}, expected 0 (off) or more"
+        )
+
+
+def check_ratios(search: Search) -> None:
+    """Refuse bounds by the text's length that cannot be."""
+    least, most = search.min_output_ratio, search.max_output_ratio
+    if most is not None and not 0 < most < math.inf:
+        raise InputError(
+            f"max_output_ratio is {most}, expected a finite number, more than 0"
+        )
+    upto = math.inf if most is None else most
+    if not (0 <= least < math.inf and least <= upto):
+        until = "" if most is None else f", up to max_output_ratio ({most})"
+        raise InputError(
+            f"min_output_ratio is {least}, expected a finite number, 0 or more{until}"
         )
 
 

@@ -1,7 +1,6 @@
 """Predictor: load a workdir once, then translate and score any number of texts."""
 
 import dataclasses
-import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -16,8 +15,10 @@ from seq2seq_jax.config import ModelConfig
 from seq2seq_jax.data.tokenizers import Tokenizer
 from seq2seq_jax.errors import choose
 from seq2seq_jax.inference import (
+    asking,
     batching,
-    constraints,
+    forbidden,
+    lengths,
     options,
     programs,
     results,
@@ -26,7 +27,9 @@ from seq2seq_jax.inference import (
 )
 from seq2seq_jax.inference import workdir as trained
 from seq2seq_jax.inference.batching import Group
+from seq2seq_jax.inference.forbidden import Banned
 from seq2seq_jax.inference.inputs import Item, begun, check_texts, in_pairs, is_text
+from seq2seq_jax.inference.lengths import FREE, Bounds
 from seq2seq_jax.inference.options import Search
 from seq2seq_jax.inference.results import Hypothesis, Score
 from seq2seq_jax.nn import checks, model
@@ -34,7 +37,6 @@ from seq2seq_jax.nn.scores import SCORES
 from seq2seq_jax.types import EOS, UNK, Hypotheses, Params
 
 SCORED = 2048  # of a batch whose targets are given: it has logits of all tokens
-MARGIN = 5  # tokens that an output may be longer than `length_ratio` says
 
 __all__ = ["Hypothesis", "Predictor", "Score"]
 
@@ -82,6 +84,7 @@ class Predictor:
             )
         self.params = model.prepared(jax.tree.map(jnp.asarray, params), config)
         self.config = config
+        self.model: ModelConfig | programs.Members = config  # what programs are for
         self.source_tokenizer = source_tokenizer
         self.target_tokenizer = target_tokenizer
         self.max_length = max_length
@@ -158,21 +161,22 @@ class Predictor:
             n_best,
             length_penalty,
             max_output_length,
-            alignments and SCORES[self.config.attention].looks,
+            alignments and self.looks,
             **more,
         )
-        options.check(search, self.target_tokenizer.size, self.config.attention)
+        options.check(search, self.target_tokenizer.size, self.attention)
         if search.replace_unk:
-            unknown.check(self.config.attention, *self.tokenizers)
+            unknown.check(self.attention, *self.tokenizers)
+        banned = forbidden.banned(tuple(search.forbidden), self.target_tokenizer)
         return batching.process(
             (item if is_text(item) else None for item in self.items(pairs)),
             window,
-            length_of=lambda item: len(item.source),
+            length_of=lambda item: item.length,
             edges=batching.length_edges(self.max_length),
             rows_of=partial(programs.rows_of, alive=search.alive),
-            begin=partial(self.begin_search, search, prefixes is not None),
+            begin=partial(self.begin_search, search, prefixes is not None, banned),
             finish=partial(self.read_hypotheses, search),
-            blank=[results.nothing(search.alignments)],
+            blank=[results.nothing(search.alignments, search.token_log_probs)],
         )
 
     def score(
@@ -190,19 +194,13 @@ class Predictor:
         """
         check_texts("sources", sources, window)
         check_texts("targets", targets, window)
-
-        def begin(items: list[Item], group: Group) -> tuple[jax.Array, jax.Array]:
-            source, target, *_ = zip(*items, strict=True)
-            batch = programs.teacher_forced(source, target, group.rows, group.length)
-            return programs.token_log_probs(self.params, batch, config=self.config)
-
         return batching.process(
             self.items(in_pairs(sources, targets)),
             window,
-            length_of=lambda item: max(len(item.source), len(item.target)),
+            length_of=lambda item: max(item.length, len(item.target)),
             edges=batching.length_edges(self.max_length),
-            rows_of=lambda n: max(1, SCORED // n),
-            begin=begin,
+            rows_of=lambda n: max(1, SCORED // (n * self.size)),
+            begin=self.begin_scores,
             finish=self.read_scores,
         )
 
@@ -219,16 +217,28 @@ class Predictor:
             InputError: an unknown pool, or a language model, which reads no source.
         """
         check_texts("texts", texts, window)
-        vectors.check(pool, self.config)
+        vectors.check(pool, self.model)
         return batching.process(
             self.items((text, "") for text in texts),
             window,
-            length_of=lambda item: len(item.source),
             edges=batching.length_edges(self.max_length),
-            rows_of=partial(programs.rows_of, alive=1),
-            begin=partial(vectors.begin, self.params, self.config, pool),
-            finish=vectors.finish,
+            **vectors.work(self.params, self.config, pool),
         )
+
+    @property
+    def attention(self) -> str:
+        """The score by which it looks at the source, an entry of `SCORES`."""
+        return self.config.attention
+
+    @property
+    def size(self) -> int:
+        """How many models it has."""
+        return 1
+
+    @property
+    def looks(self) -> bool:
+        """Whether there are alignments."""
+        return SCORES[self.attention].looks
 
     @property
     def tokenizers(self) -> tuple[Tokenizer, Tokenizer]:
@@ -243,10 +253,12 @@ class Predictor:
             for number, (source, target) in enumerate(pairs, 1):
                 read = self.source_tokenizer.encode(source)
                 said = self.target_tokenizer.encode(target)
-                if max(len(read), len(said)) > room:
+                others = self.others(source)
+                if max(map(len, (read, said, *others))) > room:
                     cut += 1
                     first = first or number
-                yield Item([*read[:room], EOS], [*said[:room], EOS], number, source)
+                ids = ([*one[:room], EOS] for one in (read, said, *others))
+                yield Item(next(ids), next(ids), number, source, tuple(ids))
         finally:
             if cut:
                 self.warn(
@@ -254,66 +266,58 @@ class Predictor:
                     f"(data.max_length of the training); the first is line {first:,}"
                 )
 
-    def limit(
-        self,
-        source_length: int,
-        max_output_length: int | None = None,
-        min_output_length: int = 1,
-    ) -> int:
+    def others(self, source: str) -> tuple[list[int], ...]:
+        """What other models read a source as, without EOS; this one is alone."""
+        return ()
+
+    def limit(self, source_length: int, bounds: Bounds = FREE) -> int:
         """Tokens, EOS included, that the output of a source of that length may have."""
-        if max_output_length is not None:
-            return max_output_length
-        most = 2 * source_length + 10
-        if self.length_ratio is not None:
-            most = math.ceil(self.length_ratio * source_length) + MARGIN
-        return min(max(most, min_output_length), self.max_length)
+        return lengths.longest(
+            source_length, bounds, self.length_ratio, self.max_length
+        )
 
     def begin_search(
-        self, search: Search, prefixed: bool, items: list[Item], group: Group
-    ) -> Hypotheses:
-        """Start on a batch of `translate`, without waiting for it."""
-        lengths = [len(item.source) for item in items]
+        self,
+        search: Search,
+        prefixed: bool,
+        banned: Banned,
+        items: list[Item],
+        group: Group,
+        decode: Callable[..., Any] = programs.decode,
+    ) -> Any:
+        """Start on a batch of `translate`, by that program, and do not wait for it."""
         unused = [0] * (group.rows - len(items))
-        longest, limits = self.limits(search, prefixed, items, group.length)
-        asked = constraints.FREE
-        if search.min_output_length > 1:
-            least = np.minimum(limits + unused, search.min_output_length)
-            asked = asked._replace(least=least.astype(np.int32))
-        if prefixed:
-            said = [item.target[:-1] for item in items]
-            asked = asked._replace(prefix=programs.pad(said, group.rows, longest))
-        numbers, choices = programs.parted(search, longest)
-        return programs.decode(
+        most = partial(self.limit, bounds=search.bounds)
+        held = self.max_length if prefixed else 0
+        longest, limits = asking.limits(most, items, group.length, held)
+        asked = asking.asked(search, prefixed, items, limits, (group.rows, longest))
+        numbers, choices = programs.parted(search, longest, banned)
+        return decode(
             self.params,
-            programs.pad([i.source for i in items], group.rows, group.length),
-            np.array(lengths + unused, np.int32),
+            *self.sources(items, group),
             np.array(limits + unused, np.int32),
             np.array([i.number for i in items] + unused, np.uint32),
             numbers,
             asked,
-            config=self.config,
+            config=self.model,
             choices=choices,
         )
 
-    def limits(
-        self, search: Search, prefixed: bool, items: list[Item], length: int
-    ) -> tuple[int, list[int]]:
-        """The longest output of a batch, and of each item; what must be said fits in.
+    def sources(self, items: list[Item], group: Group) -> tuple[Any, Any]:
+        """What a model reads of a batch: ids `[B, S]`, and their lengths `[B]`."""
+        return programs.padded([item.source for item in items], *group[1:])
 
-        Args:
-            search: the options.
-            prefixed: whether outputs begin with the items' targets.
-            items: of the batch.
-            length: padded, of the sources.
-        """
-        bounds = search.max_output_length, search.min_output_length
-        limits = [self.limit(len(item.source), *bounds) for item in items]
-        longest = self.limit(length, *bounds)
-        if prefixed:
-            longest = max(longest, self.max_length)
-            both = zip(limits, items, strict=True)
-            limits = [max(limit, len(item.target)) for limit, item in both]
-        return longest, limits
+    def begin_scores(
+        self, items: list[Item], group: Group
+    ) -> tuple[jax.Array, jax.Array]:
+        """Start on a batch of `score`, without waiting for it."""
+        batch = self.pairs(items, group)
+        return programs.token_log_probs(self.params, batch, config=self.model)
+
+    def pairs(self, items: list[Item], group: Group) -> Any:
+        """A batch of sources with their targets."""
+        sources, targets, *_ = zip(*items, strict=True)
+        return programs.teacher_forced(sources, targets, *group[1:])
 
     def read_hypotheses(
         self, search: Search, items: list[Item], found: Hypotheses
@@ -332,11 +336,10 @@ class Predictor:
     ) -> Iterator[Score]:
         """Wait for a batch of `score`."""
         log_probs, weights = jax.device_get(found)
-        looks = SCORES[self.config.attention].looks
         for row, item in enumerate(items):
             yield results.score(
                 log_probs[row],
-                weights[row] if looks else None,
+                weights[row] if self.looks else None,
                 self.target_tokenizer.pieces(item.target),
                 self.source_pieces(item),
             )

@@ -14,12 +14,23 @@ import numpy as np
 
 from seq2seq_jax.config import ModelConfig
 from seq2seq_jax.inference.beams import Step
-from seq2seq_jax.inference.constraints import FREE, Constraints, constrained
+from seq2seq_jax.inference.constraints import FREE, Constraints, Manners, constrained
+from seq2seq_jax.inference.following import with_token_log_probs
+from seq2seq_jax.inference.forbidden import NOTHING, Banned
+from seq2seq_jax.inference.mixing import MIXES, mean_weights, mixed
 from seq2seq_jax.inference.options import Search
 from seq2seq_jax.inference.penalties import LENGTH_PENALTIES, gnmt_coverage
 from seq2seq_jax.inference.search import beam_search, greedy_search, sample_search
 from seq2seq_jax.nn import model
-from seq2seq_jax.types import BOS, PAD, AttentionMemory, Batch, Hypotheses, Params
+from seq2seq_jax.types import (
+    BOS,
+    PAD,
+    Array,
+    AttentionMemory,
+    Batch,
+    Hypotheses,
+    Params,
+)
 
 TOKENS = 4096  # padded source tokens of a batch, at most
 HYPOTHESES = 512  # rows times beams of a batch, at most
@@ -47,11 +58,17 @@ class Numbers(NamedTuple):
         alpha: of the length penalty.
         beta: of the coverage penalty.
         draws: of samples.
+        banned, phrases, repetition: as in `constraints.Manners`.
+        prune: as in `beam_search`.
     """
 
     alpha: jax.Array
     beta: jax.Array | None
     draws: Draws | None
+    banned: Array | None = None
+    phrases: Array | None = None
+    repetition: jax.Array | None = None
+    prune: jax.Array | None = None
 
 
 class Choices(NamedTuple):
@@ -63,7 +80,9 @@ class Choices(NamedTuple):
         alignments: whether the result has them, else None.
         length_penalty_kind: an entry of `LENGTH_PENALTIES`.
         stop: an entry of `search.STOPS`.
-        ngram: as in `constraints.constrained`.
+        ngram: as in `constraints.Manners`.
+        each: whether the result has log-probabilities of each token.
+        places: an entry of `places.PLACES`.
     """
 
     beam_size: int
@@ -73,11 +92,37 @@ class Choices(NamedTuple):
     length_penalty_kind: str
     stop: str
     ngram: int = 0
+    each: bool = False
+    places: str = "kept"
 
 
-def parted(search: Search, max_length: int) -> tuple[Numbers, Choices]:
-    """The options of a search by what another value of them costs."""
-    draws = None
+class Members(NamedTuple):
+    """Of an ensemble, in the place of one model's config.
+
+    Parameters, sources and their lengths are then tuples, an entry a member.
+
+    Attributes:
+        configs: the members'.
+        mix: an entry of `mixing.MIXES`.
+        looking: the members whose weights are averaged.
+    """
+
+    configs: tuple[ModelConfig, ...]
+    mix: str
+    looking: tuple[int, ...]
+
+
+def parted(
+    search: Search, max_length: int, banned: Banned = NOTHING
+) -> tuple[Numbers, Choices]:
+    """The options of a search by what another value of them costs.
+
+    Args:
+        search: the options.
+        max_length: as in `beam_search`.
+        banned: its forbidden texts as ids.
+    """
+    draws, bent = None, search.repetition_penalty != 1.0
     if search.temperature is not None:
         draws = Draws(
             jnp.float32(search.temperature),
@@ -89,15 +134,21 @@ def parted(search: Search, max_length: int) -> tuple[Numbers, Choices]:
         alpha=jnp.float32(search.length_penalty),
         beta=jnp.float32(search.coverage_penalty) if search.coverage_penalty else None,
         draws=draws,
+        banned=banned.ids,
+        phrases=banned.phrases,
+        repetition=jnp.float32(search.repetition_penalty) if bent else None,
+        prune=None if search.prune is None else jnp.float32(search.prune),
     )
     return numbers, Choices(
         search.beam_size,
-        search.n_best,
+        search.outputs,
         max_length,
         search.alignments or search.replace_unk,
         search.length_penalty_kind,
         search.stop,
         search.no_repeat_ngram,
+        search.token_log_probs or bent,
+        search.places,
     )
 
 
@@ -111,7 +162,7 @@ def decode(
     numbers: Numbers,
     asked: Constraints = FREE,
     *,
-    config: ModelConfig,
+    config: ModelConfig | Members,
     choices: Choices,
 ) -> Hypotheses:
     """Search for the outputs of a batch of sources.
@@ -124,15 +175,12 @@ def decode(
         rows: `[B]` a number for each row, which its samples depend on.
         numbers, choices: the search, as `parted` gives it.
         asked: of the outputs, row by row.
-        config: the model's.
+        config: the model's; see `Members` for several.
     """
-    mask = jnp.arange(source.shape[1]) < lengths[:, None]
+    model_parts, mask = started(params, config, source, lengths)
+    parts = bound(model_parts, numbers, choices, asked)
     beta, penalty = numbers.beta, LENGTH_PENALTIES[choices.length_penalty_kind]
-    search = search_of(numbers, choices, rows)
-    parts = started(params, config, source, mask)
-    if choices.ngram or any(x is not None for x in asked):
-        parts = constrained(*parts, choices.max_length, asked, choices.ngram)
-    found = search(
+    found = search_of(numbers, choices, rows)(
         *parts,
         limits,
         max_length=choices.max_length,
@@ -140,7 +188,21 @@ def decode(
         coverage_penalty=None if beta is None else gnmt_coverage(beta),
         mask=mask,
     )
+    if choices.each:
+        found = with_token_log_probs(*model_parts, found)
     return found if choices.alignments else dataclasses.replace(found, alignments=None)
+
+
+def bound(
+    parts: tuple[Step, Any, Any], numbers: Numbers, choices: Choices, asked: Constraints
+) -> tuple[Step, Any, Any]:
+    """A model's step function, and what goes with it, under what the options ask."""
+    manners = Manners(
+        choices.ngram, numbers.banned, numbers.phrases, numbers.repetition
+    )
+    if choices.ngram or any(x is not None for x in (*manners[1:], *asked)):
+        return constrained(*parts, choices.max_length, asked, manners)
+    return parts
 
 
 def search_of(
@@ -164,13 +226,31 @@ def search_of(
         beam_size=choices.beam_size,
         n_best=choices.n_best,
         stop=choices.stop,
+        places=choices.places,
+        prune=numbers.prune,
     )
 
 
 def started(
+    params: Params, config: ModelConfig | Members, source: Any, lengths: Any
+) -> tuple[tuple[Step, Any, Any], jax.Array]:
+    """A search's step function, what its rows share and their state; and a mask.
+
+    Arguments as those of `decode`. The mask `[B, S]` is true at the real positions that
+    weights tell of.
+    """
+    if isinstance(config, Members):
+        each = zip(params, config.configs, source, lengths, strict=True)
+        parts, masks = zip(*(started(*member) for member in each), strict=True)
+        return mixed(parts, config.mix, config.looking), masks[0]
+    mask = jnp.arange(source.shape[1]) < lengths[:, None]
+    return one_started(params, config, source, mask), mask
+
+
+def one_started(
     params: Params, config: ModelConfig, source: jax.Array, mask: jax.Array
 ) -> tuple[Step, AttentionMemory, Any]:
-    """The model as a search's step function, what its rows share, and their state."""
+    """One model as a step function, what its rows share, and their first state."""
     memory, state = model.start(
         params, config, model.encode(params, config, source, mask)
     )
@@ -187,11 +267,20 @@ def started(
 
 @functools.partial(jax.jit, static_argnames=("config",))
 def token_log_probs(
-    params: Params, batch: Batch, *, config: ModelConfig
+    params: Params, batch: Any, *, config: ModelConfig | Members
 ) -> tuple[jax.Array, jax.Array]:
-    """log p of each target token `[B, T]` and attention weights `[B, T, S]`."""
-    log_probs, weights = model.token_log_probs(params, config, batch)
-    return log_probs, weights.astype(jnp.float32)
+    """log p of each target token `[B, T]` and attention weights `[B, T, S]`.
+
+    Of several models there is a batch for each, with the same targets.
+    """
+    if not isinstance(config, Members):
+        log_probs, weights = model.token_log_probs(params, config, batch)
+        return log_probs, weights.astype(jnp.float32)
+    each = zip(params, config.configs, batch, strict=True)
+    found = [model.all_log_probs(*member) for member in each]
+    members, looks = zip(*found, strict=True)
+    mean = model.log_probs_of(batch[0], MIXES[config.mix](members))
+    return mean, mean_weights(looks, config.looking).astype(jnp.float32)
 
 
 def rows_of(length: int, alive: int) -> int:
@@ -224,6 +313,14 @@ def teacher_forced(
         target_out=target,
         target_mask=places < said,
     )
+
+
+def padded(
+    sequences: Sequence[Sequence[int]], rows: int, length: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """`pad`, and how many ids of each row `[rows]` are real."""
+    sizes = [*map(len, sequences), *[0] * (rows - len(sequences))]
+    return pad(sequences, rows, length), np.array(sizes, np.int32)
 
 
 def pad(sequences: Sequence[Sequence[int]], rows: int, length: int) -> np.ndarray:

@@ -17,11 +17,14 @@ class Hypothesis:
         text: the output.
         tokens: its ids, EOS included; empty where the source was empty.
         pieces: a printable string for each id.
-        score: `log_prob` over the length penalty: what hypotheses are ranked by.
+        score: `log_prob` over the length penalty, and what else was asked to rank
+            hypotheses by.
         log_prob: sum of the tokens' log-probabilities, in nats, EOS included.
         alignment: `[T, S]` where each token looked, EOS included on both sides; None
             where it was not asked for, or the model has no attention.
         source_pieces: a printable string for each source id, EOS included.
+        token_log_probs: `[T]` what `log_prob` is the sum of; None where it was not
+            asked for.
     """
 
     text: str
@@ -31,6 +34,7 @@ class Hypothesis:
     log_prob: float
     alignment: np.ndarray | None
     source_pieces: list[str]
+    token_log_probs: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -52,10 +56,11 @@ class Score:
     source_pieces: list[str]
 
 
-def nothing(alignments: bool) -> Hypothesis:
+def nothing(alignments: bool, each: bool = False) -> Hypothesis:
     """The output for a text without tokens: certain, and empty."""
     alignment = np.zeros((0, 0), np.float32) if alignments else None
-    return Hypothesis("", [], [], 0.0, 0.0, alignment, [])
+    tokens = np.zeros(0, np.float32) if each else None
+    return Hypothesis("", [], [], 0.0, 0.0, alignment, [], tokens)
 
 
 def hypotheses(
@@ -68,6 +73,7 @@ def hypotheses(
         tokens = [*found.tokens[row, n, : length - 1].tolist(), EOS]
         looks = found.alignments
         weights = None if looks is None else np.asarray(looks[row, n])
+        each = found.token_log_probs
         yield Hypothesis(
             text=tokenizer.decode(tokens),
             tokens=tokens,
@@ -76,6 +82,7 @@ def hypotheses(
             log_prob=float(found.log_probs[row, n]),
             alignment=cut(weights, length, len(source_pieces)),
             source_pieces=source_pieces,
+            token_log_probs=None if each is None else np.array(each[row, n, :length]),
         )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -44,13 +45,15 @@ POOLS: dict[str, Callable[[EncoderOutput], jax.Array]] = {
 }
 
 
-def check(pool: str, config: ModelConfig) -> None:
+def check(pool: str, config: ModelConfig | programs.Members) -> None:
     """Refuse what cannot be encoded.
 
     Raises:
-        InputError: an unknown pool, or a language model.
+        InputError: an unknown pool, a language model, or several models.
     """
     choose(POOLS, pool, "pool")
+    if isinstance(config, programs.Members):
+        raise InputError("an ensemble has no vectors of its own: ask its members")
     if not ENCODERS[config.encoder].reads:
         raise InputError("a language model reads no source, so it encodes none")
 
@@ -68,6 +71,16 @@ def vectors(
     mask = jnp.arange(source.shape[1]) < lengths[:, None]
     encoded = model.encode(params, config, source, mask)
     return POOLS[pool](encoded).astype(jnp.float32)
+
+
+def work(params: Params, config: ModelConfig, pool: str) -> dict[str, Any]:
+    """How `batching.process` encodes."""
+    return {
+        "length_of": lambda item: item.length,
+        "rows_of": partial(programs.rows_of, alive=1),
+        "begin": partial(begin, params, config, pool),
+        "finish": finish,
+    }
 
 
 def begin(

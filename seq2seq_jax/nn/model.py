@@ -259,10 +259,21 @@ def token_log_probs(
     params: Params, config: ModelConfig, batch: Batch
 ) -> tuple[jax.Array, jax.Array]:
     """log p(y_t | y_<t, x) `[B, T]`, 0 on padding, and weights `[B, T, S]`."""
+    log_probs, weights = all_log_probs(params, config, batch)
+    return log_probs_of(batch, log_probs), weights
+
+
+def all_log_probs(
+    params: Params, config: ModelConfig, batch: Batch
+) -> tuple[jax.Array, jax.Array]:
+    """log p(. | y_<t, x) `[B, T, V]` of every token, and weights `[B, T, S]`."""
     readout, weights = run(params, config, batch)
     params = layers.cast_kernels(params, config.dtype)
-    log_probs = jax.nn.log_softmax(logits(params, config, readout))
-    target = jnp.take_along_axis(log_probs, batch.target_out[..., None], axis=-1)[
-        ..., 0
-    ]
-    return jnp.where(batch.target_mask, target, 0.0), weights
+    return jax.nn.log_softmax(logits(params, config, readout)), weights
+
+
+def log_probs_of(batch: Batch, log_probs: jax.Array) -> jax.Array:
+    """Of `[B, T, V]` those of the target's tokens `[B, T]`, 0 on padding."""
+    target = batch.target_out[..., None]
+    own = jnp.take_along_axis(log_probs, target, axis=-1)[..., 0]
+    return jnp.where(batch.target_mask, own, 0.0)
