@@ -5,6 +5,7 @@ from typing import Any
 
 from seq2seq_jax import __version__, flags, program
 from seq2seq_jax.commands import (
+    aer,
     align,
     average,
     encode,
@@ -36,6 +37,7 @@ COMMANDS: dict[str, Any] = {
     "align": align,
     "view": view,
     "encode": encode,
+    "aer": aer,
     "average": average,
     "export": export,
     "info": info,

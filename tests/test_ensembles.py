@@ -170,7 +170,7 @@ def test_a_member_that_does_not_look_has_no_say_in_alignments():
 def test_what_does_not_fit_together_is_refused():
     says = tokenizers.train("char", ["abcdefghijklmnoq "], 40)
     strange = Predictor(params_of(TINY), TINY, tokenizer(), says)
-    with pytest.raises(InputError, match=r"model 2 .* \(token 18 is 'p' and 'q'\)"):
+    with pytest.raises(InputError, match=r"model 2 .* \(token 20 is 'p' and 'q'\)"):
         Ensemble([predictor(), strange])
     with pytest.raises(InputError, match="no members"):
         Ensemble([])

@@ -1,17 +1,14 @@
 """`translate`: an output line for every input line."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Literal
 
 import tyro
 
 from seq2seq_jax import flags
-from seq2seq_jax.commands import decoding, streams
+from seq2seq_jax.commands import decoding, formats, streams
 from seq2seq_jax.errors import InputError
-
-if TYPE_CHECKING:
-    from seq2seq_jax.inference.results import Hypothesis
 
 DESCRIPTION = """Translate lines of text: one output line for each input line, in order.
 
@@ -21,7 +18,9 @@ With --n-best N there are N lines for each input line, the best one first, as
 
 number ||| text ||| score ||| alignment, where numbers count from 0.
 
-With --sample they are drawn at random instead, and stand in the order drawn."""
+With --sample they are drawn at random instead, and stand in the order drawn.
+
+--format moses and json tell more of each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,12 +43,20 @@ class Options(decoding.Text, decoding.Together):
     """draw each token from the fewest most probable that have this share; None: all"""
     seed: int = 0
     """of the samples: the same seed and lines give the same ones"""
+    mbr: int = 0
+    """candidates, samples or the best of the beam: outputs are those of them that serve
+    best on average (minimum Bayes risk), and scores their utility in %; 0: off"""
+    utility: Literal["chrf", "bleu", "exact"] = "chrf"
+    """of --mbr: sentence chrF2 or BLEU of a candidate by another, or their equality"""
     prefixes: str | None = None
     """file whose lines the outputs begin with, one for each input line; may be empty"""
     scores: flags.Switch = False
     """add the score by which hypotheses are ordered, in nats"""
     alignments: flags.Switch = False
     """add alignments i-j: output token j attended most to source token i (from 0)"""
+    format: Literal["text", "moses", "json"] = "text"
+    """text; moses: lines of an n-best list; json: an object for each input line, with
+    log-probabilities of tokens, and all weights with --alignments"""
 
 
 def main(args: Sequence[str], prog: str) -> None:
@@ -79,11 +86,15 @@ def main(args: Sequence[str], prog: str) -> None:
             top_p=options.top_p,
             seed=options.seed,
             prefixes=begun,
+            mbr=options.mbr,
+            utility=options.utility,
+            token_log_probs=options.format == "json",
             **decoding.replacement(predictor, options),
             window=1 if streams.is_terminal(options.input) else decoding.WINDOW,
         )
+        shown = formats.Shown(options.n_best > 1, options.scores, options.alignments)
         for number, hypotheses in enumerate(results):
-            for line in format_lines(number, hypotheses, options):
+            for line in formats.FORMATS[options.format](number, hypotheses, shown):
                 write(line)
 
 
@@ -94,6 +105,10 @@ def check(options: Options) -> None:
         raise InputError(
             f"--beam-size is {options.beam_size}, but with --sample nothing is "
             f"searched for: leave one of them out; --n-best is the number of samples"
+        )
+    if not options.mbr and options.utility != Options.utility:
+        raise InputError(
+            f"--utility is {options.utility} without --mbr, expected both or neither"
         )
     if not options.sample:
         if not 1 <= options.n_best <= options.beam_size:
@@ -111,19 +126,3 @@ def check(options: Options) -> None:
     if options.alignments:
         decoding.check_attention(options.workdir, "--alignments", options.also)
     decoding.check_dictionary(options)
-
-
-def format_lines(
-    number: int, hypotheses: "list[Hypothesis]", options: Options
-) -> Iterator[str]:
-    """The output lines for one input line."""
-    for hypothesis in hypotheses:
-        parts = [decoding.one_line(hypothesis.text)]
-        if options.scores or options.n_best > 1:
-            parts.append(f"{hypothesis.score:.6f}")
-        if options.alignments:
-            parts.append(decoding.pharaoh(hypothesis))
-        if options.n_best > 1:
-            yield " ||| ".join([str(number), *parts])
-        else:
-            yield "\t".join(parts)

@@ -257,6 +257,24 @@ class Tokenizer:
         """
         return TOKENIZERS[self.kind].show(self.model, self.normalize(text))
 
+    def written(self, text: str) -> list[str]:
+        """What of a normalised text stands for each id of `encode`.
+
+        A character of several bytes stands for the first. SentencePiece writes a space
+        as `▁`; words have the space before them.
+
+        >>> train("byte", []).written("é!"), train("word", ["a b"]).written("b c")
+        (['é', '', '!'], [' b', ' c'])
+        """
+        text = self.normalize(text)
+        if self.kind == "byte":
+            each = ((x, *[""] * (len(x.encode()) - 1)) for x in text)
+            return [unit for units in each for unit in units]
+        if self.units is None:
+            return self.show(text)
+        apart = " " if self.kind == "word" else ""
+        return [apart + unit for unit in self.units.cut(text)]
+
     def dump(self) -> bytes:
         """The model's own bytes; equal ones cut texts alike."""
         return TOKENIZERS[self.kind].dump(self.model)

@@ -1,10 +1,11 @@
 """What a predictor is given: texts, and pairs of them, as ids."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import zip_longest
 from typing import NamedTuple
 
 from seq2seq_jax.errors import InputError
+from seq2seq_jax.types import EOS
 
 
 class Item(NamedTuple):
@@ -63,3 +64,36 @@ def in_pairs(
                 f"{second}: each goes with the one in its place"
             )
         yield source, target
+
+
+def as_items(
+    pairs: Iterable[tuple[str, str]],
+    encode: Callable[[str, str], tuple[list[int], ...]],
+    longest: int,
+    warn: Callable[[str], None],
+) -> Iterator[Item]:
+    """Ids of pairs; at the end `warn` is told how many texts were cut.
+
+    Args:
+        pairs: sources and targets.
+        encode: of a source and a target, the ids of both without EOS, and what other
+            models read the source as.
+        longest: ids of a text, EOS included, at most.
+        warn: called with one line.
+    """
+    cut = first = number = 0
+    room = longest - 1  # EOS takes one
+    try:
+        for number, (source, target) in enumerate(pairs, 1):
+            every = encode(source, target)
+            if max(map(len, every)) > room:
+                cut += 1
+                first = first or number
+            read, said, *others = ([*ids[:room], EOS] for ids in every)
+            yield Item(read, said, number, source, tuple(others))
+    finally:
+        if cut:
+            warn(
+                f"{cut:,} of {number:,} lines were cut to {longest} tokens "
+                f"(data.max_length of the training); the first is line {first:,}"
+            )

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from seq2seq_jax.errors import InputError, choose
+from seq2seq_jax.evaluation.utilities import UTILITIES
 from seq2seq_jax.inference.lengths import Bounds
 from seq2seq_jax.inference.penalties import LENGTH_PENALTIES
 from seq2seq_jax.inference.places import PLACES
@@ -55,6 +56,9 @@ class Search:
             them, log-probabilities have not.
         forbidden: texts that no output holds, as `forbidden.py` tells.
         token_log_probs: whether outputs have a log-probability for each token.
+        mbr: candidates, of which the `n_best` of least Bayes risk are the outputs, as
+            `risk.py` tells: so many samples or best hypotheses; 0: off.
+        utility: for that, an entry of `evaluation.utilities.UTILITIES`.
         replace_unk: whether texts have words for UNK, as `unknown.py` tells.
         dictionary: for that, source words to target words; what it lacks is copied.
     """
@@ -80,6 +84,8 @@ class Search:
     repetition_penalty: float = 1.0
     forbidden: tuple[str, ...] = ()
     token_log_probs: bool = False
+    mbr: int = 0
+    utility: str = "chrf"
     replace_unk: bool = False
     dictionary: Mapping[str, str] = field(default_factory=dict)
 
@@ -91,7 +97,7 @@ class Search:
     @property
     def outputs(self) -> int:
         """Hypotheses of a text that are found."""
-        return self.n_best
+        return self.mbr or self.n_best
 
     @property
     def bounds(self) -> Bounds:
@@ -147,6 +153,7 @@ def check(search: Search, vocabulary: int, attention: str) -> None:
             f"coverage_penalty is {search.coverage_penalty}, expected a finite number, "
             f"0 or more"
         )
+    choose(UTILITIES, search.utility, "utility")
     check_stop(search)
     check_coverage("coverage_penalty", search.coverage_penalty, attention)
 
@@ -168,8 +175,8 @@ def check_stop(search: Search) -> None:
             f"{name} is {getattr(search, name)!r}, but there is no beam that it is a "
             f"rule of: expected a beam_size above 1, and no samples"
         )
-    if search.stop != "exact" and (search.n_best > 1 or sampled):
-        asked = "samples" if sampled else f"n_best {search.n_best}"
+    if search.stop != "exact" and (search.outputs > 1 or sampled):
+        asked = "samples" if sampled else f"n_best {search.outputs}"
         raise InputError(
             f"stop is {search.stop!r} with {asked}, but that rule ends a search at its "
             f"first output: expected 'exact'"
@@ -196,6 +203,13 @@ def check_sizes(search: Search, vocabulary: int) -> None:
         raise InputError(
             f"n_best is {search.n_best}, expected 1 to beam_size "
             f"({search.beam_size}): raise beam_size for more outputs"
+        )
+    most = search.beam_size if search.temperature is None else math.inf
+    if search.mbr and not search.n_best <= search.mbr <= most:
+        upto = "" if most == math.inf else f", up to beam_size ({most})"
+        raise InputError(
+            f"mbr is {search.mbr}, expected n_best ({search.n_best}) or more{upto}; 0 "
+            f"is off"
         )
     if search.max_output_length is not None and search.max_output_length < 1:
         raise InputError(

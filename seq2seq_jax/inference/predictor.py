@@ -18,23 +18,25 @@ from seq2seq_jax.inference import (
     asking,
     batching,
     forbidden,
+    inputs,
     lengths,
     options,
     programs,
     results,
+    risk,
     unknown,
     vectors,
 )
 from seq2seq_jax.inference import workdir as trained
 from seq2seq_jax.inference.batching import Group
 from seq2seq_jax.inference.forbidden import Banned
-from seq2seq_jax.inference.inputs import Item, begun, check_texts, in_pairs, is_text
+from seq2seq_jax.inference.inputs import Item, check_texts, is_text
 from seq2seq_jax.inference.lengths import FREE, Bounds
 from seq2seq_jax.inference.options import Search
 from seq2seq_jax.inference.results import Hypothesis, Score
 from seq2seq_jax.nn import checks, model
 from seq2seq_jax.nn.scores import SCORES
-from seq2seq_jax.types import EOS, UNK, Hypotheses, Params
+from seq2seq_jax.types import UNK, Hypotheses, Params
 
 SCORED = 2048  # of a batch whose targets are given: it has logits of all tokens
 
@@ -155,7 +157,7 @@ class Predictor:
         Raises:
             InputError: options that cannot be.
         """
-        pairs = begun(texts, prefixes, window)
+        pairs = inputs.begun(texts, prefixes, window)
         search = Search(
             beam_size,
             n_best,
@@ -195,7 +197,7 @@ class Predictor:
         check_texts("sources", sources, window)
         check_texts("targets", targets, window)
         return batching.process(
-            self.items(in_pairs(sources, targets)),
+            self.items(inputs.in_pairs(sources, targets)),
             window,
             length_of=lambda item: max(item.length, len(item.target)),
             edges=batching.length_edges(self.max_length),
@@ -247,24 +249,12 @@ class Predictor:
 
     def items(self, pairs: Iterable[tuple[str, str]]) -> Iterator[Item]:
         """Ids of pairs; at the end `warn` is told how many texts were cut."""
-        cut = first = number = 0
-        room = self.max_length - 1  # EOS takes one
-        try:
-            for number, (source, target) in enumerate(pairs, 1):
-                read = self.source_tokenizer.encode(source)
-                said = self.target_tokenizer.encode(target)
-                others = self.others(source)
-                if max(map(len, (read, said, *others))) > room:
-                    cut += 1
-                    first = first or number
-                ids = ([*one[:room], EOS] for one in (read, said, *others))
-                yield Item(next(ids), next(ids), number, source, tuple(ids))
-        finally:
-            if cut:
-                self.warn(
-                    f"{cut:,} of {number:,} lines were cut to {self.max_length} tokens "
-                    f"(data.max_length of the training); the first is line {first:,}"
-                )
+
+        def encode(source: str, target: str) -> tuple[list[int], ...]:
+            said = self.target_tokenizer.encode(target)
+            return self.source_tokenizer.encode(source), said, *self.others(source)
+
+        return inputs.as_items(pairs, encode, self.max_length, self.warn)
 
     def others(self, source: str) -> tuple[list[int], ...]:
         """What other models read a source as, without EOS; this one is alone."""
@@ -329,7 +319,11 @@ class Predictor:
             every = results.hypotheses(found, row, pieces, self.target_tokenizer)
             if search.replace_unk:
                 every = unknown.replace(every, item.text, search, *self.tokenizers)
-            yield list(every)
+            said = list(every)
+            if search.mbr:
+                sampled = search.temperature is not None
+                said = risk.best(said, search.utility, search.n_best, sampled)
+            yield said
 
     def read_scores(
         self, items: list[Item], found: tuple[jax.Array, jax.Array]
