@@ -5,9 +5,11 @@ import re
 
 import browser
 import pytest
-from command_line import refusal, succeed
+from command_line import succeed
 from servers import serving
 
+from seq2seq_jax.commands import view
+from seq2seq_jax.errors import InputError
 from seq2seq_jax.inference.predictor import Predictor
 from seq2seq_jax.viewer.page import page
 
@@ -126,6 +128,18 @@ def test_the_tree_chooses_outputs_by_mouse_and_keys(tab, written):
 
 
 @needs_browser
+def test_help_opens_and_closes_by_keys(tab, written):
+    tab.open(written.as_uri())
+    for key in ("Escape", "Enter"):  # the button to close has the focus
+        tab.value("help.focus()")
+        tab.key("Enter")
+        assert tab.value("keys.open")
+        tab.key(key)
+        tab.wait("!keys.open")
+    assert tab.trouble == []
+
+
+@needs_browser
 def test_a_phone_needs_no_scrolling_aside_and_takes_touches(tab, written):
     tab.open(written.as_uri(), width=375, height=812, touch=True)
     for number in range(3):  # the second line is empty
@@ -178,9 +192,12 @@ def test_a_server_has_the_page_too(tab, trained):
     with serving("--workdir", trained, *few) as server:
         url = f"http://127.0.0.1:{server.port}/"
         tab.open(url)
+        seen = "document.querySelector('main').checkVisibility()"
+        assert not tab.value(seen)  # there is nothing to show yet
         tab.value("text.value = 'éd\\n'")
         tab.click("#ask button")
         tab.wait("DATA.sentences.length === 1")
+        assert tab.value(seen)
         one = next(Predictor.load(trained).translate(["éd"], 2, 2))[0]
         assert pieces(tab, "output") == one.pieces
         assert shown(tab, "source") == pytest.approx(100 * one.alignment[0], abs=0.06)
@@ -207,10 +224,13 @@ def test_the_page_says_what_it_may_do_and_holds_what_it_needs(written):
 
 
 def test_what_no_page_can_be_made_of_is_refused(trained, tmp_path):
-    wish = ["view", "--workdir", trained]
-    assert "--n-best is 6, expected 1 to --b" in refusal(
-        *wish, "--n-best", 6, stdin="a"
-    )
-    many = "a\n" * 501
-    assert "over 500 lines" in refusal(*wish, stdin=many)
-    assert "cannot be written" in refusal(*wish, "-o", tmp_path / "no" / "x", stdin="a")
+    path = tmp_path / "in.txt"
+    path.write_text("a\n" * 501, "utf-8")
+    for flags, message in (
+        (["--n-best", "6"], "--n-best is 6, expected 1 to --beam-size"),
+        ([], "over 500 lines"),
+        (["-o", str(tmp_path / "no" / "x")], "cannot be written"),
+        (["-o", str(path)], "is also the input"),
+    ):
+        with pytest.raises(InputError, match=message):
+            view.main(["--workdir", str(trained), "-i", str(path), *flags], "prog")

@@ -13,12 +13,13 @@ from seq2seq_jax.errors import InputError
 if TYPE_CHECKING:
     from seq2seq_jax.inference.predictor import Predictor
 
-DESCRIPTION = """Write one page of HTML for a file of sentences.
+DESCRIPTION = """Write one page of HTML that shows where each output token looked.
 
-It shows where each output token looked, as marks on the source and as a heat map, the
-n-best outputs, the tree of hypotheses that the beam followed, and the model's steps one
-by one. The page is one file that loads nothing: open it in any browser, send it to
-anybody. How it is used: docs/viewer.md."""
+It has a heat map, the n-best outputs, the tree of hypotheses that the beam
+
+followed, and the model's steps one by one: docs/viewer.md.
+
+The page is one file that loads nothing: open it in any browser."""
 MOST = 500  # lines of a page: a browser holds all of it
 DIGITS = 4  # of a weight
 # What the attention reads of the decoder, by the decoder's kind; of others: its state.
@@ -106,7 +107,7 @@ def sentence(
     """What the page shows of a text: plain values, as the page reads them."""
     from seq2seq_jax.inference.history import search_tree
 
-    wishes = {name: getattr(options, name) for name in decoding.SEARCH}
+    wishes = decoding.search_options(options)
     found = search_tree(predictor, text, n_best=n_best, **wishes)
     outputs = [
         {
@@ -114,11 +115,8 @@ def sentence(
             "pieces": one.pieces,
             "score": round(one.score, DIGITS),
             "log_prob": round(one.log_prob, DIGITS),
-            "token_log_probs": [round(float(x), DIGITS) for x in log_probs],
-            "weights": [
-                [round(float(x), DIGITS) for x in row]
-                for row in one.alignment  # type: ignore[union-attr]
-            ],
+            "token_log_probs": rounded(log_probs),
+            "weights": rounded(one.alignment),
         }
         for one, log_probs in zip(found.hypotheses, found.token_log_probs, strict=True)
     ]
@@ -135,3 +133,10 @@ def sentence(
         for node in found.tree
     ]
     return {"text": text, "source": source, "outputs": outputs, "tree": tree}
+
+
+def rounded(numbers: Any) -> Any:
+    """An array as lists of numbers that a page has room for."""
+    import numpy as np
+
+    return np.round(np.asarray(numbers, np.float64), DIGITS).tolist()

@@ -10,6 +10,7 @@ from typing import Any
 
 # What would end a script, or a line of one; and halves of characters, no text by UTF-8.
 UNSAFE = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
+SCRIPTS = ("page.js", "tree.js", "steps.js", "events.js")  # one, in this order
 PLACE = re.compile(r"\{\{(\w+)\}\}")
 
 
@@ -29,7 +30,7 @@ def page(title: str, data: dict[str, Any]) -> str:
     >>> "<b>" in page("<b>", {"live": False, "sentences": []})
     False
     """
-    style, script = own("style.css"), own("page.js")
+    style, script = own("style.css"), "\n".join(map(own, SCRIPTS))
     sources = {
         "default-src": "'none'",
         "script-src": digest(script),
