@@ -126,6 +126,24 @@ def test_a_bad_dictionary_is_refused_in_one_line(workdir, tmp_path):
     assert "none.tsv does not exist" in refusal(*wish, *missing, stdin="a\n")
 
 
+def test_an_ensemble_writes_lists_that_score_reads(workdir, tmp_path):
+    wish = ["translate", "--workdir", workdir, "--also", workdir, "--n-best", 2]
+    flags = ["--format", "moses", "--alignments", "--length-penalty", 0]
+    found = succeed(*wish, *flags, stdin="dad\ncab\n")
+    files = tmp_path / "list", tmp_path / "sources"
+    for path, text in zip(files, (found, "dad\ncab\n"), strict=True):
+        path.write_text(text, encoding="utf-8")
+    given = ["--nbest", files[0], "--source", files[1], "--rank", "feature"]
+    said = succeed("score", "--workdir", workdir, *given)
+    for old, new in zip(found.splitlines(), said.splitlines(), strict=True):
+        ours, theirs = (line.split(" ||| ") for line in (old, new))
+        assert ours[1] == theirs[1] and ours[4] == theirs[4]
+        assert float(ours[3]) == pytest.approx(float(theirs[3]), abs=1e-3)
+    mix = [*wish[:3], "--mix", "log_probabilities"]
+    assert "--mix is given without --also" in refusal(*mix, stdin="a\n")
+    assert "--target and --nbest are both missing" in refusal("score", *wish[1:3])
+
+
 def test_the_mean_of_checkpoints_serves_every_command(workdir, tmp_path):
     mean = tmp_path / "mean"
     said = succeed("average", "--workdir", workdir, "--last", 2, "-o", mean)

@@ -31,7 +31,7 @@ EVERY = [
 @functools.partial(quick_jit, static_argnums=1)
 def searches(params, config, source, mask):
     """A narrow beam, one of 1, greedy search, and a beam as wide as all outputs."""
-    model = programs.started(params, config, source, mask)
+    model = programs.one_started(params, config, source, mask)
     beam = functools.partial(beam_search, *model)
     limits, most = jnp.array(LIMITS), len(EVERY)
     return {

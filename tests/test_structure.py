@@ -40,6 +40,7 @@ ROWS = (
         "inference.penalties",
         "inference.places",
         "inference.constraints",
+        "inference.diverse",
         "inference.following",
         "inference.mixing",
     ),
@@ -145,7 +146,7 @@ FENCES = {
 SEARCH = tuple(
     f"inference.{name}"
     for name in (
-        "search beams places draws topk penalties constraints following mixing"
+        "search beams places draws topk penalties constraints diverse following mixing"
     ).split()
 )
 PURE = ("nn", *SEARCH)

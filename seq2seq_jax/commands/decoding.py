@@ -30,6 +30,8 @@ SEARCH = (
     "min_output_ratio",
     "max_output_ratio",
     "forbidden",
+    "groups",
+    "diversity",
 )
 WINDOW = 4096  # lines read before the first answer: more make fuller batches
 
@@ -93,6 +95,10 @@ class Search(Model):
     """the same at most; None: by the longest outputs in the training"""
     forbidden: Path | None = None
     """file of words or pieces, one a line, that no output holds"""
+    groups: int = 1
+    """diverse beam search: groups of beams that keep away from each other; 1: none"""
+    diversity: float = 0.5
+    """of --groups: what a token costs for each time a group before said it, in nats"""
 
 
 @dataclass(frozen=True, kw_only=True)

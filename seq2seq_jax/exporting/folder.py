@@ -33,6 +33,12 @@ BAKED = (
     "stop",
     "min_output_length",
     "no_repeat_ngram",
+    "repetition_penalty",
+    "min_output_ratio",
+    "max_output_ratio",
+    "forbidden",
+    "groups",
+    "diversity",
 )
 
 

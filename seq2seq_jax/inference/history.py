@@ -79,8 +79,8 @@ def search_tree(predictor: Predictor, text: str, **wishes: Any) -> Found:
     """
     check_texts("texts", [text], 1)
     known = {"length_penalty": options.LENGTH_PENALTY, "max_output_length": None}
-    for name in ("temperature", "top_k", "top_p", "replace_unk"):
-        if wishes.get(name):
+    for name in ("temperature", "top_k", "top_p", "replace_unk", "groups"):
+        if wishes.get(name) and wishes[name] != getattr(Search, name, None):
             raise InputError(
                 f"{name} is {wishes[name]}, expected none: the tree is of a beam "
                 f"search, as it goes"

@@ -56,6 +56,9 @@ class Search:
             them, log-probabilities have not.
         forbidden: texts that no output holds, as `forbidden.py` tells.
         token_log_probs: whether outputs have a log-probability for each token.
+        groups: of beams, each of `beam_size / groups`, which keep away from each other
+            as `diverse.py` tells; 1: beam search.
+        diversity: lambda, what a token costs for each time that a group before said it.
         mbr: candidates, of which the `n_best` of least Bayes risk are the outputs, as
             `risk.py` tells: so many samples or best hypotheses; 0: off.
         utility: for that, an entry of `evaluation.utilities.UTILITIES`.
@@ -84,6 +87,8 @@ class Search:
     repetition_penalty: float = 1.0
     forbidden: tuple[str, ...] = ()
     token_log_probs: bool = False
+    groups: int = 1
+    diversity: float = 0.5
     mbr: int = 0
     utility: str = "chrf"
     replace_unk: bool = False
@@ -153,6 +158,7 @@ def check(search: Search, vocabulary: int, attention: str) -> None:
             f"coverage_penalty is {search.coverage_penalty}, expected a finite number, "
             f"0 or more"
         )
+    check_groups(search)
     choose(UTILITIES, search.utility, "utility")
     check_stop(search)
     check_coverage("coverage_penalty", search.coverage_penalty, attention)
@@ -168,12 +174,12 @@ def check_stop(search: Search) -> None:
         raise InputError(
             f"prune is {search.prune}, expected a finite number, more than 0"
         )
-    lone = sampled or search.beam_size == 1
+    lone = sampled or search.beam_size == 1 or search.groups > 1
     if lone and (search.prune is not None or search.places != "kept"):
         name = "places" if search.prune is None else "prune"
         raise InputError(
             f"{name} is {getattr(search, name)!r}, but there is no beam that it is a "
-            f"rule of: expected a beam_size above 1, and no samples"
+            f"rule of: expected a beam_size above 1, no samples and no groups"
         )
     if search.stop != "exact" and (search.outputs > 1 or sampled):
         asked = "samples" if sampled else f"n_best {search.outputs}"
@@ -224,6 +230,29 @@ def check_sizes(search: Search, vocabulary: int) -> None:
     if search.no_repeat_ngram < 0:
         raise InputError(
             f"no_repeat_ngram is {search.no_repeat_ngram}, expected 0 (off) or more"
+        )
+
+
+def check_groups(search: Search) -> None:
+    """Refuse groups of beams that cannot be."""
+    if search.groups < 1 or search.beam_size % search.groups:
+        raise InputError(
+            f"groups is {search.groups}, expected a divisor of beam_size "
+            f"({search.beam_size})"
+        )
+    if not 0 <= search.diversity < math.inf:
+        raise InputError(
+            f"diversity is {search.diversity}, expected a finite number, 0 or more"
+        )
+    if search.groups == 1:
+        return
+    if search.temperature is not None:
+        raise InputError(f"groups is {search.groups} with samples, expected 1")
+    if search.stop != "exact" or search.repetition_penalty != 1:
+        raise InputError(
+            f"groups is {search.groups} with stop {search.stop!r} and "
+            f"repetition_penalty {search.repetition_penalty}, expected 'exact' and 1: "
+            f"the groups' outputs are ranked by the model's own log-probabilities"
         )
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from seq2seq_jax.config import ModelConfig
 from seq2seq_jax.inference.beams import Step
 from seq2seq_jax.inference.constraints import FREE, Constraints, Manners, constrained
+from seq2seq_jax.inference.diverse import diverse_search
 from seq2seq_jax.inference.following import with_token_log_probs
 from seq2seq_jax.inference.forbidden import NOTHING, Banned
 from seq2seq_jax.inference.mixing import MIXES, mean_weights, mixed
@@ -59,7 +60,7 @@ class Numbers(NamedTuple):
         beta: of the coverage penalty.
         draws: of samples.
         banned, phrases, repetition: as in `constraints.Manners`.
-        prune: as in `beam_search`.
+        prune, diversity: as in `beam_search` and `diverse_search`.
     """
 
     alpha: jax.Array
@@ -69,6 +70,7 @@ class Numbers(NamedTuple):
     phrases: Array | None = None
     repetition: jax.Array | None = None
     prune: jax.Array | None = None
+    diversity: jax.Array | None = None
 
 
 class Choices(NamedTuple):
@@ -83,6 +85,7 @@ class Choices(NamedTuple):
         ngram: as in `constraints.Manners`.
         each: whether the result has log-probabilities of each token.
         places: an entry of `places.PLACES`.
+        groups: of beams; 1 is beam search.
     """
 
     beam_size: int
@@ -94,6 +97,7 @@ class Choices(NamedTuple):
     ngram: int = 0
     each: bool = False
     places: str = "kept"
+    groups: int = 1
 
 
 class Members(NamedTuple):
@@ -138,6 +142,7 @@ def parted(
         phrases=banned.phrases,
         repetition=jnp.float32(search.repetition_penalty) if bent else None,
         prune=None if search.prune is None else jnp.float32(search.prune),
+        diversity=jnp.float32(search.diversity) if search.groups > 1 else None,
     )
     return numbers, Choices(
         search.beam_size,
@@ -149,6 +154,7 @@ def parted(
         search.no_repeat_ngram,
         search.token_log_probs or bent,
         search.places,
+        search.groups,
     )
 
 
@@ -180,7 +186,7 @@ def decode(
     model_parts, mask = started(params, config, source, lengths)
     parts = bound(model_parts, numbers, choices, asked)
     beta, penalty = numbers.beta, LENGTH_PENALTIES[choices.length_penalty_kind]
-    found = search_of(numbers, choices, rows)(
+    found = search_of(numbers, choices, rows, model_parts)(
         *parts,
         limits,
         max_length=choices.max_length,
@@ -188,7 +194,7 @@ def decode(
         coverage_penalty=None if beta is None else gnmt_coverage(beta),
         mask=mask,
     )
-    if choices.each:
+    if choices.each and choices.groups == 1:
         found = with_token_log_probs(*model_parts, found)
     return found if choices.alignments else dataclasses.replace(found, alignments=None)
 
@@ -206,9 +212,18 @@ def bound(
 
 
 def search_of(
-    numbers: Numbers, choices: Choices, rows: jax.Array
+    numbers: Numbers, choices: Choices, rows: jax.Array, own: tuple[Step, Any, Any]
 ) -> Callable[..., Hypotheses]:
     """Greedy search, beam search or sampling, with what each of them needs alone."""
+    if numbers.diversity is not None:
+        return functools.partial(
+            diverse_search,
+            groups=choices.groups,
+            diversity=numbers.diversity,
+            beam_size=choices.beam_size,
+            n_best=choices.n_best,
+            own=own,
+        )
     draws = numbers.draws
     if draws is not None:
         return functools.partial(
