@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seq2seq_jax.data import subwords, tokenizers, vocabulary
+from seq2seq_jax.data import subwords, tokenizers, units, vocabulary
 from seq2seq_jax.data.tokenizers import TOKENIZERS, load, train
 from seq2seq_jax.errors import InputError
 from seq2seq_jax.types import BOS, EOS, PAD, UNK
@@ -38,11 +38,11 @@ def test_any_text_of_known_characters_comes_back(kind, text):
 
 @given(st.text(alphabet="ab\t;"))
 def test_features_are_units_and_no_characters(text):
-    units = tokenizers.cut_features(text)
-    assert "".join(units) == text
+    made = units.cut_features(text)
+    assert "".join(made) == text
     word, tab, features = text.partition("\t")
-    assert units[: len(word)] == list(word)
-    assert len(units) - len(word) == (features.count(";") + 1 if tab else 0)
+    assert made[: len(word)] == list(word)
+    assert len(made) - len(word) == (features.count(";") + 1 if tab else 0)
 
 
 @settings(deadline=None)

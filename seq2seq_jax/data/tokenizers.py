@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from seq2seq_jax.data import subwords, vocabulary
 from seq2seq_jax.data.files import write_atomic
+from seq2seq_jax.data.units import cut_features, show_character, show_unit
 from seq2seq_jax.data.vocabulary import SPECIAL, Vocabulary
 from seq2seq_jax.errors import InputError, choose
 from seq2seq_jax.types import BOS, EOS, PAD, UNK
@@ -58,40 +59,6 @@ class Kind(NamedTuple):
     parse: Callable[[bytes], Any]
     suffix: str
     units: Units | None = None
-
-
-def show_character(character: str) -> str:
-    """A character as something that is seen: `␣` for a space.
-
-    >>> show_character(" "), show_character("é"), show_character("\\u2028")
-    ('␣', 'é', 'U+2028')
-    """
-    if character == " ":
-        return "␣"
-    return character if character.isprintable() else f"U+{ord(character):04X}"
-
-
-def cut_features(text: str) -> list[str]:
-    """Characters up to the first tab, then features that `;` parts, each a unit.
-
-    A unit has the tab, or the `;`, that stands before it: together they are the text,
-    and no feature is taken for a character.
-
-    >>> cut_features("ab\\tN;PL")
-    ['a', 'b', '\\tN', ';PL']
-    """
-    word, tab, features = text.partition("\t")
-    first, *others = features.split(";")
-    return [*word, *[tab + first] * bool(tab), *[f";{each}" for each in others]]
-
-
-def show_unit(unit: str) -> str:
-    """A character as `show_character` has it, a feature with the `;` before it.
-
-    >>> show_unit(" "), show_unit("\\tN")
-    ('␣', ';N')
-    """
-    return show_character(unit) if len(unit) == 1 else f";{unit[1:]}"
 
 
 def _encoder(cut: Callable[[str], Iterable[str]]) -> Callable[[Any, str], list[int]]:
