@@ -22,15 +22,12 @@ as RNNsearch-50* had; the paper does not tell its beam (12 is what others cite);
 the authors' code's, whose states have read a word more. In that code the output layer
 is a product of two matrices (`--model.output_rank 620`), which the paper's W_o is not.
 Evaluations search without a length penalty: `translate --length-penalty 0`. GroundHog's
-search has rules that ours has not: a translation is at least half and at most three
-times as long as its source (here there is no least, and the most is what the training
-data's ratio allows); its beam loses a place to each hypothesis that ends, and the
-search is over when none is left (here K stay alive until K have ended); it may rank by
-cost over length (`normalize`) and never say UNK (`ignore_unk`); where nothing ends it
-searches again with twice the beam (here the last step can only end). Of `small`:
-lower-cased SentencePiece, dropout, the initial values `unit_rows`; a loss per token,
-smoothed by 0.1; Adam, clipped at 5, with warm-up and a cosine, in place of Adadelta;
-greedy evaluations.
+own search (lengths from half to three times the source's, a beam that loses a place to
+each hypothesis that ends, cost over length, no UNK) is had by flags of `translate`:
+docs/searching.md; where nothing ends it searches again with twice the beam (here the
+last step can only end). Of `small`: lower-cased SentencePiece, dropout, the initial
+values `unit_rows`; a loss per token, smoothed by 0.1; Adam, clipped at 5, with warm-up
+and a cosine, in place of Adadelta; greedy evaluations.
 """
 
 from seq2seq_jax.config import Config, DataConfig, ModelConfig, TrainingConfig

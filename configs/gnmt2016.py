@@ -18,8 +18,8 @@ Deviations of the full size: SentencePiece BPE in place of the wordpiece model; 
 synchronous batch of 128 pairs in place of ten to twelve asynchronous replicas; the
 first states come from the encoder as in tensorflow/nmt (`--model.bridge zero`: they are
 0); biases start at 0, the forget gate's at 1; pairs of over 100 subwords are left out;
-the search prunes nothing within its beam (the paper's leaves out tokens, and ended
-translations, that are 3 worse than the best); no refinement by reinforcement and no
+evaluations prune nothing within their beam (the paper's search leaves out what is 3
+worse than the best: `translate --prune 3`); no refinement by reinforcement and no
 quantisation. How the loss is averaged is not told: over pairs. Dropout of 0.2 is
 English to French's, 0.3 was English to German's. Of `small`: lower-cased SentencePiece,
 three layers, residual connections from the second on (from the third on, so few hardly

@@ -22,12 +22,12 @@ Deviations of the full size: the cells and the output layer have biases, which s
 code it does not; states and their gradients are cut as in that code by `--model.cell
 clipped_lstm` alone; embeddings count in the gradient's norm; vocabulary sizes count the
 special tokens. The paper's search has no length penalty, nor have evaluations here:
-`translate --length-penalty 0`. The code's search (nmt.matlab: beam 12) keeps up to 100
-ended translations and takes lengths from half to one and a half times the source's;
-ours is over when as many have ended as the beam has places, with no least length. Of
-`small`: lower-cased SentencePiece, two layers, global attention, wider first weights; a
-loss per token, smoothed by 0.1; Adam, clipped at 1, with warm-up and a cosine, in place
-of SGD; greedy evaluations.
+`translate --length-penalty 0`. The code's search (nmt.matlab: beam 12) takes lengths
+from half to one and a half times the source's, which docs/searching.md has, and keeps
+up to 100 ended translations; ours is over when as many have ended as the beam has
+places. Of `small`: lower-cased SentencePiece, two layers, global attention, wider first
+weights; a loss per token, smoothed by 0.1; Adam, clipped at 1, with warm-up and a
+cosine, in place of SGD; greedy evaluations.
 """
 
 from seq2seq_jax.config import Config, DataConfig, ModelConfig, TrainingConfig

@@ -16,10 +16,11 @@ forget gate's at 1, and no peepholes; the output layer has a bias; the paper's 1
 "selected" sentences are not published, so all of WMT14 is read; pairs of over 100 words
 are left out; vocabulary sizes count the special tokens. The paper's search has no
 length penalty, nor have evaluations here: `translate --length-penalty 0`. There a
-hypothesis that ends leaves the beam; here its place goes to the next best, and the
-search is over when as many have ended as the beam has places. Of `small`: lower-cased
-SentencePiece, two layers, wider first weights; a loss per token, smoothed by 0.1; Adam,
-clipped at 1, with warm-up and a cosine, in place of SGD; greedy evaluations.
+hypothesis that ends leaves the beam (`--places shared`); by default its place goes to
+the next best here. The search is over when as many have ended as the beam has places.
+Of `small`: lower-cased SentencePiece, two layers, wider first weights; a loss per
+token, smoothed by 0.1; Adam, clipped at 1, with warm-up and a cosine, in place of SGD;
+greedy evaluations.
 """
 
 from seq2seq_jax.config import Config, DataConfig, ModelConfig, TrainingConfig

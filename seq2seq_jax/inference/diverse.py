@@ -11,6 +11,7 @@ own log-probability, as one beam's would be, and of equal outputs one is kept.
 """
 
 import dataclasses
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -18,7 +19,14 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from seq2seq_jax.inference.beams import Beam, Step, first_beam, make_rules, trace_back
+from seq2seq_jax.inference.beams import (
+    Beam,
+    Rules,
+    Step,
+    first_beam,
+    make_rules,
+    trace_back,
+)
 from seq2seq_jax.inference.following import with_token_log_probs
 from seq2seq_jax.inference.penalties import (
     CoveragePenalty,
@@ -65,32 +73,41 @@ def diverse_search(
     plain = partial(step, shared)
     width = jax.eval_shape(plain, first.state, first.tokens)[1].shape[-1]
 
-    def advance(here: Any, beams: tuple[Beam, ...]) -> tuple[Beam, ...]:
-        said, moved = jnp.zeros((len(limits), width)), []
-        for beam in beams:
-            price = diversity * said[:, None]
-
-            def dearer(state: Any, tokens: jax.Array, price: Any = price) -> tuple:
-                state, log_probs, weights = here(state, tokens)
-                return state, log_probs - price, weights
-
-            after = beam_step(dearer, rules, ahead, beam)
-            alive = (after.log_probs > -jnp.inf) & ~beam.done[:, None]
-            ones = jax.nn.one_hot(after.tokens, width) * alive[..., None]
-            said += ones.sum(axis=1)
-            moved.append(after)
-        return tuple(moved)
-
-    beams = advance(plain, (first,) * groups)
+    move = partial(advance, rules, ahead, diversity, width)
+    beams = move(plain, (first,) * groups)
     here = hoist(plain, beams[0].state, beams[0].tokens)
     beams = lax.while_loop(
         lambda beams: ~jnp.stack([beam.done for beam in beams]).all(),
-        partial(advance, here),
+        partial(move, here),
         beams,
     )
     found = [trace_back(beam, size) for beam in beams]
     every = jax.tree.map(lambda *x: jnp.concatenate(x, axis=1), *found)
     return ranked(every, own or (step, shared, state), rules.divisors, n_best)
+
+
+def advance(
+    rules: Rules,
+    ahead: jax.Array,
+    diversity: float | jax.Array,
+    width: int,
+    step: Callable[..., tuple],
+    beams: tuple[Beam, ...],
+) -> tuple[Beam, ...]:
+    """One step of all groups, one after the other; `width` is V."""
+    said, moved = jnp.zeros((len(rules.limits), width)), []
+    for beam in beams:
+
+        def dearer(state: Any, tokens: jax.Array, said: jax.Array = said) -> tuple:
+            state, log_probs, weights = step(state, tokens)
+            return state, log_probs - diversity * said[:, None], weights
+
+        after = beam_step(dearer, rules, ahead, beam)
+        alive = (after.log_probs > -jnp.inf) & ~beam.done[:, None]
+        ones = jax.nn.one_hot(after.tokens, width) * alive[..., None]
+        said += ones.sum(axis=1)
+        moved.append(after)
+    return tuple(moved)
 
 
 def ranked(

@@ -26,7 +26,7 @@ class Banned(NamedTuple):
 NOTHING = Banned()
 
 
-def banned(texts: tuple[str, ...], tokenizer: Tokenizer) -> Banned:
+def banned(texts: Sequence[str], tokenizer: Tokenizer) -> Banned:
     """The forbidden texts as ids.
 
     A text that is a piece of the vocabulary, as `pieces` prints it (`▁the`, `<unk>`),
