@@ -46,7 +46,7 @@ def test_uneven_files_end_in_one_line_and_leave_nothing(tmp_path):
     [
         ("long_lines", "dorp", "did you mean 'drop'"),
         ("source_tokenizer", "chars", "did you mean 'char'"),
-        ("target_tokenizer", "bpe", "expected one of byte, char, sentencepiece, word"),
+        ("target_tokenizer", "bpe", "expected one of byte, char, char_features, "),
         ("train_tsv", "/nowhere/f.tsv", "/nowhere/f.tsv does not exist"),
         ("dev_tsv", None, "no development data"),
     ],

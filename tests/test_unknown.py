@@ -182,7 +182,9 @@ def test_where_nothing_can_be_replaced_it_is_refused():
     bytes_ = tokenizers.train("byte", [])
     params = model.init_params(jax.random.key(0), TINY, bytes_.size, bytes_.size)
     model_ = Predictor(params, TINY, bytes_, bytes_)
-    with pytest.raises(InputError, match="'byte', expected one of char, word"):
+    with pytest.raises(
+        InputError, match="'byte', expected one of char, char_features, "
+    ):
         model_.translate(["a"], replace_unk=True)
     with pytest.raises(InputError, match="a dictionary is given, but replace_unk"):
         predictor().translate(["a"], dictionary={"a": "b"})

@@ -11,11 +11,13 @@ from seq2seq_jax.evaluation import aer
 
 DESCRIPTION = """Alignment error rate, precision and recall in percent (Och & Ney 2003).
 
-Gold lines hold links i-j between words, from 0, source word first, and i?j where a link
+Gold lines hold links i-j between words, from 0, source word first, and i?j where
 
-is possible alone. With --workdir, --source and --target a model is forced to say the
+a link is possible alone. With --workdir, --source and --target a model is forced
 
-targets, and words are linked where any of their tokens look at each other most."""
+to say the targets, and words are linked where any of their tokens look at each
+
+other most."""
 
 
 @dataclass(frozen=True, kw_only=True)

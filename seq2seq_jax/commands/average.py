@@ -13,9 +13,9 @@ from seq2seq_jax.errors import InputError
 
 DESCRIPTION = """Average the parameters of a training's checkpoints.
 
-The mean of all that are kept, or of the --last N, or of the --best N, is written to
+The mean of all that are kept, or of the --last N, or of the --best N, is written
 
-a new workdir, which every command but train can use."""
+to a new workdir, which every command but train can use."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,9 +16,9 @@ from seq2seq_jax.errors import InputError
 
 DESCRIPTION = """Write what the encoder makes of each line, one vector a line, as .npy.
 
-The file holds float32 [lines, C]: `numpy.load` reads it. An empty line has the vector
+The file holds float32 [lines, C]: `numpy.load` reads it. An empty line has the
 
-of the end marker alone."""
+vector of the end marker alone."""
 
 
 @dataclass(frozen=True, kw_only=True)

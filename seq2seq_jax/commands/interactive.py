@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """Ask a model line by line: hypotheses, and where it looked.
 
-Lines that begin with a colon are commands: :help lists them. Up and down go through
+Lines that begin with a colon are commands: :help lists them. Up and down go
 
-what was asked. Ctrl-C gives up a line, Ctrl-D ends it."""
+through what was asked. Ctrl-C gives up a line, Ctrl-D ends it."""
 HELP = """A line is translated. Commands:
   :set NAME VALUE   change an option; :set alone shows them all
   :score TEXT       how probable TEXT is for the last line, token by token

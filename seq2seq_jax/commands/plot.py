@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """Draw what trainings have measured over their updates.
 
-A panel for each --value, a colour for each workdir; what was measured on the training
+A panel for each --value, a colour for each workdir; what was measured on the
 
-data is a thin line."""
+training data is a thin line."""
 METRICS = "metrics.jsonl"
 SPLITS = ("train", "dev")
 

@@ -18,9 +18,11 @@ The end of the target counts as a token. --summary perplexity says one number,
 
 exp(-sum of log-probabilities / number of target tokens), instead.
 
-With --nbest it reads an n-best list in Moses' format, whose numbers count the lines of
+With --nbest it reads an n-best list in Moses' format, whose numbers count the
 
---source from 0, and writes it with log p(target | source) as one more feature."""
+lines of --source from 0, and writes it with log p(target | source) as one more
+
+feature."""
 
 
 @dataclass(frozen=True, kw_only=True)

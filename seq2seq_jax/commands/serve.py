@@ -23,11 +23,11 @@ DIGITS = 6  # of a number in nats, as `translate` and `score` print it
 
 DESCRIPTION = """Serve a model over HTTP, to this machine alone unless --host says more.
 
-POST /translate {"texts": [...]} and POST /score {"sources": [...], "targets": [...]}
+POST /translate {"texts": [...]}, POST /score {"sources": [...], "targets": [...]}:
 
-answer with JSON; GET /health and GET /metrics tell how it is; with --page, a browser
-shows at / where the model looks. SIGINT or SIGTERM ends it once what it has accepted is
-answered."""
+JSON; GET /health and GET /metrics tell how it is; with --page, a browser shows at
+
+/ where the model looks. SIGINT or SIGTERM ends it once all is answered."""
 
 
 @dataclass(frozen=True, kw_only=True)
