@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import tyro
-from runs import call, cores_each
+from jobs import call, cores_each
 
 ROOT = Path(__file__).resolve().parent.parent
 NUMBERS, PAGE = ROOT / "docs" / "letters.json", ROOT / "docs" / "letters.md"

@@ -21,7 +21,7 @@ from typing import Any
 import papers_tables as tables
 import sacrebleu
 import tyro
-from runs import call, cores_each
+from jobs import call, cores_each
 
 from seq2seq_jax.commands import recipes
 from seq2seq_jax.config import Config

@@ -24,7 +24,7 @@ from searches import (
 )
 
 from seq2seq_jax.inference import beams
-from seq2seq_jax.inference.penalties import gnmt_coverage, no_penalty
+from seq2seq_jax.inference.penalties import gnmt_coverage
 from seq2seq_jax.inference.search import beam_search, beam_step, largest_ahead
 from seq2seq_jax.inference.topk import top_k
 from seq2seq_jax.types import BOS, EOS, PAD, UNK
@@ -136,8 +136,16 @@ def test_scores_and_alignments_are_those_of_the_tokens(size, beta):
 
 def rules_of(penalty):
     limits = jnp.full(6, 9)
-    given = limits, (), jnp.ones((6, SOURCE), bool), 9, no_penalty, penalty
-    return beams.make_rules(*given, 4, 4, (), BOS, EOS)
+    return beams.make_rules(
+        limits,
+        (),
+        max_length=9,
+        beam_size=4,
+        n_best=4,
+        coverage_penalty=penalty,
+        mask=jnp.ones((6, SOURCE), bool),
+        forbidden=(),
+    )
 
 
 def test_the_coverage_penalty_ranks_what_has_ended_and_steers_nothing():

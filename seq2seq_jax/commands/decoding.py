@@ -3,7 +3,7 @@
 import functools
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,23 +16,6 @@ if TYPE_CHECKING:  # it imports jax, which errors and help need not wait for
     from seq2seq_jax.inference.predictor import Predictor
     from seq2seq_jax.inference.results import Hypothesis
 
-SEARCH = (
-    "beam_size",
-    "length_penalty",
-    "length_penalty_kind",
-    "coverage_penalty",
-    "stop",
-    "places",
-    "prune",
-    "min_output_length",
-    "no_repeat_ngram",
-    "repetition_penalty",
-    "min_output_ratio",
-    "max_output_ratio",
-    "forbidden",
-    "groups",
-    "diversity",
-)
 WINDOW = 4096  # lines read before the first answer: more make fuller batches
 
 
@@ -101,6 +84,12 @@ class Search(Model):
     """of --groups: what a token costs for each time a group before said it, in nats"""
 
 
+# The names of the options of a search.
+SEARCH = tuple(
+    each.name for each in fields(Search) if each.name not in Model.__dataclass_fields__
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Text(Search):
     """Which model, how it searches, and what text is made of its outputs."""
@@ -132,7 +121,7 @@ def load(options: Model) -> "Predictor":
     return ensemble.load(
         workdirs,
         checkpoint,
-        mix=getattr(options, "mix", ensemble.PROBABILITIES),
+        mix=together(options).mix,
         dtype=options.dtype,
         raw=options.raw,
         warn=warn,
@@ -145,10 +134,15 @@ def all_workdirs(options: Model) -> list[Path]:
     Raises:
         InputError: where a way to mix is given and nothing to mix.
     """
-    also = getattr(options, "also", ())
-    if not also and getattr(options, "mix", Together.mix) != Together.mix:
+    beside = together(options)
+    if not beside.also and beside.mix != Together.mix:
         raise InputError("--mix is given without --also, expected both or neither")
-    return [options.workdir, *also]
+    return [options.workdir, *beside.also]
+
+
+def together(options: Model) -> Together:
+    """The part of a command's options that makes an ensemble; the others have none."""
+    return options if isinstance(options, Together) else Together()
 
 
 def run_config(workdir: Path) -> Config:

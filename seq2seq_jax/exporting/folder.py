@@ -1,5 +1,6 @@
 """An exported folder: its files, and the manifest that vouches for them."""
 
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -22,23 +23,11 @@ from seq2seq_jax.training.averaging import check_output
 MANIFEST = "manifest.json"
 CODE = {"runner.py": "translate.py"}
 CODE |= {name: name for name in ("reader.py", "cutter.py")}
-# Options of a search that a folder has baked in.
-BAKED = (
-    "beam_size",
-    "n_best",
-    "length_penalty",
-    "length_penalty_kind",
-    "coverage_penalty",
-    "max_output_length",
-    "stop",
-    "min_output_length",
-    "no_repeat_ngram",
-    "repetition_penalty",
-    "min_output_ratio",
-    "max_output_ratio",
-    "forbidden",
-    "groups",
-    "diversity",
+# Options of a search that are not baked into a folder: of samples, and of what is made
+# of the outputs; whether there are alignments is told beside them.
+ELSEWHERE = (
+    *("temperature", "top_k", "top_p", "seed", "mbr", "utility"),
+    *("replace_unk", "dictionary", "token_log_probs", "alignments"),
 )
 
 
@@ -117,13 +106,19 @@ def fill(
         "rows": rows,
         "max_length": predictor.max_length,
         "alignments": search is not None and search.alignments,
-        "search": {name: getattr(search, name) for name in BAKED} if search else None,
+        "search": baked(search) if search else None,
     }
     kinds = {t.kind for t in predictor.tokenizers}
     (made / "README.md").write_text(readme.text(facts, kinds), encoding="utf-8")
     files = sorted(path for path in made.rglob("*") if path.is_file())
     sums = {path.relative_to(made).as_posix(): checksum(path) for path in files}
     write_manifest(made / MANIFEST, facts | {"files": sums})
+
+
+def baked(search: Search) -> dict[str, Any]:
+    """The options of a search that its program has in it, by their names."""
+    names = [field.name for field in dataclasses.fields(search)]
+    return {name: getattr(search, name) for name in names if name not in ELSEWHERE}
 
 
 def write_manifest(path: Path, facts: Mapping[str, Any]) -> None:

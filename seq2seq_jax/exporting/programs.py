@@ -21,6 +21,7 @@ from seq2seq_jax.inference import forbidden, programs
 from seq2seq_jax.inference.constraints import FREE, Constraints
 from seq2seq_jax.inference.lengths import shortest as shortest_of
 from seq2seq_jax.inference.options import Search
+from seq2seq_jax.inference.parted import parted
 from seq2seq_jax.inference.predictor import Predictor
 from seq2seq_jax.types import BOS, PAD, Batch, Params
 
@@ -54,7 +55,7 @@ def translation(
     longest = search.max_output_length or predictor.max_length
     shortest = np.array([0, *(shortest_of(n, bounds) for n in sizes)], np.int32)
     banned = forbidden.banned(tuple(search.forbidden), tokenizer)
-    numbers, choices = programs.parted(search, longest, banned)
+    numbers, choices = parted(search, longest, banned)
 
     def whole(stored: dict[str, Any], source: jax.Array, lengths: jax.Array) -> Any:
         params = weights.unpack(stored, like, form)

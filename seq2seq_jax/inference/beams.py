@@ -12,9 +12,13 @@ import jax.numpy as jnp
 from flax import struct
 from jax import lax
 
-from seq2seq_jax.inference.penalties import CoveragePenalty, LengthPenalty
+from seq2seq_jax.inference.penalties import (
+    CoveragePenalty,
+    LengthPenalty,
+    no_penalty,
+)
 from seq2seq_jax.traced import hoist
-from seq2seq_jax.types import PAD, Hypotheses
+from seq2seq_jax.types import BOS, EOS, PAD, Hypotheses
 
 Step = Callable[[Any, Any, jax.Array], tuple[Any, jax.Array, jax.Array]]
 FEWER = 2  # when no more than a row in so many goes on, the others are left behind
@@ -88,9 +92,12 @@ class Rules(NamedTuple):
         mask: `[B, S]` real source positions, for the coverage penalty; or None.
         divisors: `[T]` the length penalty of 1 to T tokens.
         coverage_penalty: see `penalties`; or None.
-        stop: an entry of `search.STOPS`, for beam search.
-        places: an entry of `places.PLACES`, for beam search.
-        prune: as `places` has it, for beam search; or None.
+        beam_size, n_best: K, the hypotheses alive at a time; N, at most K.
+        forbidden: ids that are never said.
+        bos, eos: what every hypothesis starts from, and what ends it.
+        stop: when a row's search is over, an entry of `search.STOPS`; of beams alone.
+        places: whether endings take places in a beam, an entry of `places.PLACES`.
+        prune: leave out of a beam what is so much worse than the best; None: nothing.
     """
 
     limits: jax.Array
@@ -100,9 +107,9 @@ class Rules(NamedTuple):
     coverage_penalty: CoveragePenalty | None
     beam_size: int
     n_best: int
-    forbidden: tuple[int, ...]
-    bos: int
-    eos: int
+    forbidden: tuple[int, ...] = (PAD, BOS)
+    bos: int = BOS
+    eos: int = EOS
     stop: str = "exact"
     places: str = "kept"
     prune: jax.Array | None = None
@@ -111,20 +118,42 @@ class Rules(NamedTuple):
 def make_rules(
     limits: jax.Array,
     shared: Any,
-    mask: jax.Array | None,
+    *,
     max_length: int,
-    length_penalty: LengthPenalty,
-    coverage_penalty: CoveragePenalty | None,
-    *sizes_and_ids: Any,
+    beam_size: int,
+    n_best: int,
+    length_penalty: LengthPenalty = no_penalty,
+    coverage_penalty: CoveragePenalty | None = None,
+    mask: jax.Array | None = None,
+    **rest: Any,
 ) -> Rules:
-    """Rules with limits of at most `max_length` and the penalty of each length."""
+    """The rules of any search, from what its callers give.
+
+    Args:
+        limits: `[B]` ints, the largest length of a row, EOS included; 0 skips the row.
+        shared: what every step reads, a pytree of `[B, ...]`.
+        max_length: T, the size of the results; limits above it count as T.
+        beam_size, n_best: as `Rules` has them.
+        length_penalty: lengths `[T]`, as floats, to positive divisors `[T]`.
+        coverage_penalty: added to the score of an ended one, see `penalties`; or None.
+        mask: `[B, S]` real source positions, which a coverage penalty needs.
+        rest: `forbidden`, `bos`, `eos`, `stop`, `places` and `prune`, as `Rules` has
+            them.
+
+    Raises:
+        ValueError: `n_best` is not between 1 and `beam_size`.
+    """
+    if not 1 <= n_best <= beam_size:
+        raise ValueError(f"n_best is {n_best}, expected 1 to beam_size ({beam_size})")
     return Rules(
-        jnp.minimum(limits, max_length),
-        shared,
-        mask,
-        length_penalty(jnp.arange(1, max_length + 1, dtype=jnp.float32)),
-        coverage_penalty,
-        *sizes_and_ids,
+        limits=jnp.minimum(limits, max_length),
+        shared=shared,
+        mask=mask,
+        divisors=length_penalty(jnp.arange(1, max_length + 1, dtype=jnp.float32)),
+        coverage_penalty=coverage_penalty,
+        beam_size=beam_size,
+        n_best=n_best,
+        **rest,
     )
 
 

@@ -25,17 +25,13 @@ from seq2seq_jax.inference.beams import (
     Step,
     first_beam,
     make_rules,
+    pick,
     trace_back,
 )
 from seq2seq_jax.inference.following import with_token_log_probs
-from seq2seq_jax.inference.penalties import (
-    CoveragePenalty,
-    LengthPenalty,
-    no_penalty,
-)
 from seq2seq_jax.inference.search import beam_step, largest_ahead
 from seq2seq_jax.traced import hoist
-from seq2seq_jax.types import BOS, EOS, PAD, Hypotheses
+from seq2seq_jax.types import Hypotheses
 
 
 def diverse_search(
@@ -48,26 +44,21 @@ def diverse_search(
     diversity: float | jax.Array,
     beam_size: int,
     n_best: int,
-    max_length: int,
     own: tuple[Step, Any, Any] | None = None,
-    length_penalty: LengthPenalty = no_penalty,
-    coverage_penalty: CoveragePenalty | None = None,
-    mask: jax.Array | None = None,
+    **terms: Any,
 ) -> Hypotheses:
     """The `n_best` best of all groups, with log-probabilities of tokens.
 
     Args:
-        step, shared, state, limits, n_best, max_length, length_penalty,
-            coverage_penalty, mask: as in `beam_search`.
+        step, shared, state, limits, n_best, terms: as in `beam_search`.
         groups: G, which divides `beam_size`; 1 is beam search.
         diversity: lambda, 0 or more.
+        beam_size: K, of all groups together.
         own: the step function whose log-probabilities results have, what its rows share
             and their state; None: that of the search.
     """
     size = beam_size // groups
-    sizes = size, size, (PAD, BOS), BOS, EOS
-    costs = length_penalty, coverage_penalty
-    rules = make_rules(limits, shared, mask, max_length, *costs, *sizes)
+    rules = make_rules(limits, shared, beam_size=size, n_best=size, **terms)
     ahead = largest_ahead(rules.divisors, rules.limits)
     first = first_beam(step, rules, state)
     plain = partial(step, shared)
@@ -125,10 +116,6 @@ def ranked(
     scores = jnp.where(there, found.scores + change / divisor, -jnp.inf)
     best, rank = lax.top_k(scores, n_best)
 
-    def pick(values: jax.Array) -> jax.Array:
-        index = rank.reshape(*rank.shape, *[1] * (values.ndim - 2))
-        return jnp.take_along_axis(values, index, axis=1)
-
-    kept = jax.tree.map(pick, exact)
+    kept = jax.tree.map(lambda x: pick(x, rank), exact)
     lengths = jnp.where(best > -jnp.inf, kept.lengths, 0)
     return dataclasses.replace(kept, scores=best, lengths=lengths)

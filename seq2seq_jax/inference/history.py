@@ -21,12 +21,12 @@ from seq2seq_jax.inference.constraints import FREE, Constraints
 from seq2seq_jax.inference.following import with_token_log_probs
 from seq2seq_jax.inference.inputs import check_texts, is_text
 from seq2seq_jax.inference.options import Search
-from seq2seq_jax.inference.penalties import LENGTH_PENALTIES, gnmt_coverage
+from seq2seq_jax.inference.parted import Choices, Numbers, of_beams, terms
 from seq2seq_jax.inference.predictor import Predictor
-from seq2seq_jax.inference.programs import Choices, Members, Numbers
+from seq2seq_jax.inference.programs import Members
 from seq2seq_jax.inference.results import Hypothesis
 from seq2seq_jax.inference.search import beam_step, largest_ahead
-from seq2seq_jax.types import BOS, EOS, PAD, Hypotheses, Params
+from seq2seq_jax.types import EOS, Hypotheses, Params
 
 
 @dataclass(frozen=True)
@@ -118,22 +118,8 @@ def decode(
     """As `programs.decode` by beam search; also, by step, what `steps` notes."""
     parts, mask = programs.started(params, config, source, lengths)
     step, shared, state = programs.bound(parts, numbers, choices, asked)
-    rules = beams.make_rules(
-        limits,
-        shared,
-        mask,
-        choices.max_length,
-        LENGTH_PENALTIES[choices.length_penalty_kind](numbers.alpha),
-        None if numbers.beta is None else gnmt_coverage(numbers.beta),
-        choices.beam_size,
-        choices.n_best,
-        (PAD, BOS),
-        BOS,
-        EOS,
-        choices.stop,
-        choices.places,
-        numbers.prune,
-    )
+    wishes = of_beams(numbers, choices) | terms(numbers, choices, mask)
+    rules = beams.make_rules(limits, shared, **wishes)
     beam, noted = steps(functools.partial(step, shared), step, rules, state)
     found = beams.trace_back(beam, choices.n_best)
     if choices.each:

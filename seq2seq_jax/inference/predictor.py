@@ -33,6 +33,7 @@ from seq2seq_jax.inference.forbidden import Banned
 from seq2seq_jax.inference.inputs import Item, check_texts, is_text
 from seq2seq_jax.inference.lengths import FREE, Bounds
 from seq2seq_jax.inference.options import Search
+from seq2seq_jax.inference.parted import parted
 from seq2seq_jax.inference.results import Hypothesis, Score
 from seq2seq_jax.nn import checks, model
 from seq2seq_jax.nn.scores import SCORES
@@ -158,14 +159,8 @@ class Predictor:
             InputError: options that cannot be.
         """
         pairs = inputs.begun(texts, prefixes, window)
-        search = Search(
-            beam_size,
-            n_best,
-            length_penalty,
-            max_output_length,
-            alignments and self.looks,
-            **more,
-        )
+        numbers = beam_size, n_best, length_penalty, max_output_length
+        search = Search(*numbers, alignments and self.looks, **more)
         options.check(search, self.target_tokenizer.size, self.attention)
         if search.replace_unk:
             unknown.check(self.attention, *self.tokenizers)
@@ -281,7 +276,7 @@ class Predictor:
         held = self.max_length if prefixed else 0
         longest, limits = asking.limits(most, items, group.length, held)
         asked = asking.asked(search, prefixed, items, limits, (group.rows, longest))
-        numbers, choices = programs.parted(search, longest, banned)
+        numbers, choices = parted(search, longest, banned)
         return decode(
             self.params,
             *self.sources(items, group),

@@ -63,14 +63,9 @@ from seq2seq_jax.inference.beams import (
     run,
 )
 from seq2seq_jax.inference.draws import draw, narrowed
-from seq2seq_jax.inference.penalties import (
-    CoveragePenalty,
-    LengthPenalty,
-    no_penalty,
-)
 from seq2seq_jax.inference.places import near, near_the_best, outside
 from seq2seq_jax.inference.topk import top_k
-from seq2seq_jax.types import BOS, EOS, PAD, Hypotheses
+from seq2seq_jax.types import Hypotheses
 
 
 def beam_search(
@@ -79,36 +74,17 @@ def beam_search(
     state: Any,
     limits: jax.Array,
     *,
-    beam_size: int,
-    max_length: int,
     n_best: int = 1,
-    stop: str = "exact",
-    places: str = "kept",
-    prune: jax.Array | None = None,
-    length_penalty: LengthPenalty = no_penalty,
-    coverage_penalty: CoveragePenalty | None = None,
-    mask: jax.Array | None = None,
-    forbidden: tuple[int, ...] = (PAD, BOS),
-    bos: int = BOS,
-    eos: int = EOS,
+    **terms: Any,
 ) -> Hypotheses:
     """The `n_best` best hypotheses of each row, best first; see the module's text.
 
     Args:
         step: see the module's text; its log-probabilities must be at most 0.
-        shared: what every step reads, a pytree of `[B, ...]`.
+        shared, limits: as in `beams.make_rules`.
         state: pytree of `[B, ...]`, the state before the first step.
-        limits: `[B]` ints, the largest length of a row, EOS included; 0 skips the row.
-        beam_size, n_best: K, the hypotheses alive at a time; N, at most K.
-        max_length: T, the size of the results; limits above it count as T.
-        stop: when a row's search is over, an entry of `STOPS`.
-        places: whether endings take places in the beam, an entry of `PLACES`.
-        prune: leave out tokens, and hypotheses, so much worse than the best; None: off.
-        length_penalty: lengths `[T]`, as floats, to positive divisors `[T]`.
-        coverage_penalty: added to the score of an ended one, see `penalties`; or None.
-        mask: `[B, S]` real source positions, which a coverage penalty needs.
-        forbidden: ids that are never said.
-        bos, eos: what every hypothesis starts from, and what ends it.
+        n_best: N, at most `beam_size`.
+        terms: `beam_size`, `max_length` and the other arguments of `beams.make_rules`.
 
     Returns:
         Hypotheses with N in place of K. Where a row has fewer (its limit or what is
@@ -117,11 +93,7 @@ def beam_search(
     Raises:
         ValueError: `n_best` is not between 1 and `beam_size`.
     """
-    if not 1 <= n_best <= beam_size:
-        raise ValueError(f"n_best is {n_best}, expected 1 to beam_size ({beam_size})")
-    penalties, sizes = (length_penalty, coverage_penalty), (beam_size, n_best)
-    rest = *penalties, *sizes, forbidden, bos, eos, stop, places, prune
-    rules = make_rules(limits, shared, mask, max_length, *rest)
+    rules = make_rules(limits, shared, n_best=n_best, **terms)
     ahead = largest_ahead(rules.divisors, rules.limits)
     # All beams would say the same at the first step: it is made by one of them.
     first = first_beam(step, rules, state)
@@ -130,28 +102,14 @@ def beam_search(
 
 
 def greedy_search(
-    step: Step,
-    shared: Any,
-    state: Any,
-    limits: jax.Array,
-    *,
-    max_length: int,
-    length_penalty: LengthPenalty = no_penalty,
-    coverage_penalty: CoveragePenalty | None = None,
-    mask: jax.Array | None = None,
-    forbidden: tuple[int, ...] = (PAD, BOS),
-    bos: int = BOS,
-    eos: int = EOS,
+    step: Step, shared: Any, state: Any, limits: jax.Array, **terms: Any
 ) -> Hypotheses:
     """The most probable token at each step, up to EOS: a beam of 1 for less work.
 
     Arguments and result are those of `beam_search` with a `beam_size` of 1. Of equally
     probable tokens both take the one with the lowest id.
     """
-    penalties = length_penalty, coverage_penalty
-    rules = make_rules(
-        limits, shared, mask, max_length, *penalties, 1, 1, forbidden, bos, eos
-    )
+    rules = make_rules(limits, shared, beam_size=1, n_best=1, **terms)
 
     def take_best(own: Any, log_probs: jax.Array, time: jax.Array) -> jax.Array:
         return jnp.argmax(log_probs, axis=-1)
@@ -168,39 +126,29 @@ def sample_search(
     keys: jax.Array,
     *,
     samples: int,
-    max_length: int,
     temperature: float | jax.Array = 1.0,
     top_k: jax.Array | None = None,
     top_p: jax.Array | None = None,
-    length_penalty: LengthPenalty = no_penalty,
-    coverage_penalty: CoveragePenalty | None = None,
-    mask: jax.Array | None = None,
-    forbidden: tuple[int, ...] = (PAD, BOS),
-    bos: int = BOS,
-    eos: int = EOS,
+    **terms: Any,
 ) -> Hypotheses:
     """Draw each token from `softmax(log p / temperature)` over what may be said.
 
     Args:
-        step, shared, state, limits, max_length, mask, forbidden, bos, eos: as in
-            `beam_search`.
+        step, shared, state, limits: as in `beam_search`.
         keys: `[B]` typed PRNG keys. What a row draws depends on its own key alone, and
             what sample n of it draws on that key and n: neither on the other rows nor
             on how many samples there are.
         samples: N, drawn for each row.
         temperature: 0 or more; 1 draws from the model itself, 0 is greedy search.
         top_k, top_p: draw from the most probable alone, as `draws.narrowed` tells.
-        length_penalty, coverage_penalty: as in `beam_search`, for the scores alone.
+        terms: `max_length` and others of `beams.make_rules`; penalties are for the
+            scores alone.
 
     Returns:
         Hypotheses with N in place of K, in the order drawn. Their log-probabilities are
         the model's own, whatever the temperature.
     """
-    penalties = length_penalty, coverage_penalty
-    sizes = samples, samples
-    rules = make_rules(
-        limits, shared, mask, max_length, *penalties, *sizes, forbidden, bos, eos
-    )
+    rules = make_rules(limits, shared, beam_size=samples, n_best=samples, **terms)
     numbers = jnp.arange(samples)
     own = jax.vmap(jax.vmap(jax.random.fold_in, (None, 0)), (0, None))(keys, numbers)
     choose = functools.partial(draw_each, temperature, top_k, top_p)

@@ -72,6 +72,11 @@ def draw(key: jax.Array, vocabulary: int, count: int) -> jax.Array:
     return jax.lax.top_k(log_p + noise, count)[1]
 
 
+def log_counts(size: int, draws: int) -> jax.Array:
+    """The logarithms of `expected_counts`."""
+    return jnp.asarray(np.log(expected_counts(size, draws)), jnp.float32)
+
+
 def sampled_cross_entropy(
     readout: Array,
     rows: Array,
@@ -98,8 +103,7 @@ def sampled_cross_entropy(
         dtype: of the products.
     """
     readout, rows, bias = map(jnp.asarray, (readout, rows, bias))
-    counts = expected_counts(rows.shape[0], negatives.shape[0])
-    log_q = jnp.asarray(np.log(counts), jnp.float32)
+    log_q = log_counts(rows.shape[0], negatives.shape[0])
     # Gathered before the cast, or a frequent token's gradient would add up in bfloat16.
     kernel = rows[negatives].astype(dtype).T
     x, w = readout.astype(dtype), rows[targets].astype(dtype)

@@ -54,12 +54,12 @@ def scan(
     True
     """
     loop = join(trace(step, carry, jax.tree.map(lambda x: x[0], xs)))
+    plain_scan = partial(jax.lax.scan, reverse=reverse, unroll=unroll)
     if not loop.products:
-        return jax.lax.scan(step, carry, xs, reverse=reverse, unroll=unroll)
+        return plain_scan(step, carry, xs)
     products, kept = list(loop.products.values()), loop.read_in_loop()
     sums = added_inputs(loop, len(jax.tree.leaves(carry)))
     others = list(dict.fromkeys(product.other for product in products))
-    plain_scan = partial(jax.lax.scan, reverse=reverse, unroll=unroll)
     call = partial(all_steps, loop, kept, others, sums, plain_scan)
 
     @jax.custom_vjp
@@ -67,10 +67,8 @@ def scan(
         return call(factors, plain, carry, xs, None)[0]
 
     def forward(factors: list, *rest: list) -> tuple:
-        steps = partial(call, factors)
-        result, pull, noted = jax.vjp(
-            steps, *rest, taps(loop, sums, *rest[1:]), has_aux=True
-        )
+        given = *rest, taps(loop, sums, *rest[1:])
+        result, pull, noted = jax.vjp(partial(call, factors), *given, has_aux=True)
         return result, (factors, pull, noted)
 
     def backward(residuals: tuple, cotangents: Any) -> tuple:
@@ -182,15 +180,17 @@ def all_steps(
         noted = [values[slot] for slot in others] if taps else []
         return outputs[: len(carry)], (outputs[len(carry) :], noted)
 
-    if taps:
-        # Products are kept for the backward pass; what lies between is made anew.
-        policy = jax.checkpoint_policies.save_from_both_policies(
-            jax.checkpoint_policies.dots_saveable,
-            jax.checkpoint_policies.save_only_these_names(SUM),
-        )
-        body = jax.checkpoint(body, prevent_cse=False, policy=policy)
-    carry, (ys, noted) = scan(body, carry, (xs, taps))
+    carry, (ys, noted) = scan(remade(body) if taps else body, carry, (xs, taps))
     return (carry, ys), noted
+
+
+def remade(body: Callable[..., Any]) -> Callable[..., Any]:
+    """Products are kept for the backward pass; what lies between is made anew."""
+    policy = jax.checkpoint_policies.save_from_both_policies(
+        jax.checkpoint_policies.dots_saveable,
+        jax.checkpoint_policies.save_only_these_names(SUM),
+    )
+    return jax.checkpoint(body, prevent_cse=False, policy=policy)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))

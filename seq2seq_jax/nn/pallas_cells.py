@@ -14,6 +14,7 @@ as in `deferred`. What it takes: `pallas_sizes.suitable_rows`.
 """
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -240,6 +241,24 @@ def backward_step(
 sequence.defvjp(remember, backward)
 
 
+def blocks(plan: Plan, steps: int, reverse: bool) -> tuple[Callable, Callable]:
+    """Of what lies over time its step and its tile's rows; of the others those rows."""
+
+    def at(x: Any) -> pl.BlockSpec:
+        shape = (None, plan.rows, x.shape[-1])
+        return pl.BlockSpec(shape, lambda b, t: (steps - 1 - t if reverse else t, b, 0))
+
+    def tile(x: Any) -> pl.BlockSpec:
+        return pl.BlockSpec((plan.rows, x.shape[-1]), lambda b, t: (b, 0))
+
+    return at, tile
+
+
+def fetched_once(x: Any) -> pl.BlockSpec:
+    """All of a matrix, in one buffer."""
+    return pl.BlockSpec(x.shape, lambda b, t: (0, 0), pipeline_mode=pl.Buffered(1))
+
+
 def call(
     plan: Plan,
     step: Any,
@@ -264,18 +283,7 @@ def call(
         out_still: widths.
     """
     steps, rows, _ = now[0].shape
-
-    def at(x: Any) -> pl.BlockSpec:
-        shape = (None, plan.rows, x.shape[-1])
-        return pl.BlockSpec(shape, lambda b, t: (steps - 1 - t if reverse else t, b, 0))
-
-    def tile(x: Any) -> pl.BlockSpec:
-        return pl.BlockSpec((plan.rows, x.shape[-1]), lambda b, t: (b, 0))
-
-    def all_of(x: Any) -> pl.BlockSpec:
-        # One buffer: it is fetched once.
-        once = pl.Buffered(1)
-        return pl.BlockSpec(x.shape, lambda b, t: (0, 0), pipeline_mode=once)
+    at, tile = blocks(plan, steps, reverse)
 
     def made(*shape: int) -> Any:
         # From data: it varies over devices as the data does.
@@ -290,7 +298,7 @@ def call(
         shapes,
         grid=(rows // plan.rows, steps),
         in_specs=(
-            tuple(map(all_of, whole)),
+            tuple(map(fetched_once, whole)),
             tuple(map(at, now)),
             tuple(map(tile, still)),
         ),

@@ -17,6 +17,7 @@ from seq2seq_jax.config import Config
 from seq2seq_jax.data.buckets import choose_edges, count_rows
 from seq2seq_jax.inference import programs
 from seq2seq_jax.inference.options import LENGTH_PENALTY, Search
+from seq2seq_jax.inference.parted import parted
 from seq2seq_jax.nn.recurrence import turn
 from seq2seq_jax.training import horizon, layout, optimizer, parallel
 from seq2seq_jax.training import programs as training_programs
@@ -164,7 +165,7 @@ def search(config: Config, device: jax.Device, beam_size: int) -> Any:
     source = 1 if config.data.target_only else length
     rows = programs.rows_of(length, beam_size)
     sharding = jax.sharding.SingleDeviceSharding(device)
-    numbers, choices = programs.parted(options_of(beam_size), length)
+    numbers, choices = parted(options_of(beam_size), length)
 
     def there(shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(shape, dtype, sharding=sharding)
