@@ -295,3 +295,12 @@ def test_the_commands_print_the_same_lines(capitals, trained, tmp_path):
     assert [line[:2] for line in ours] == [line[:2] for line in theirs]
     for one, other in zip(ours, theirs, strict=True):
         assert float(one[2]) == pytest.approx(float(other[2]), abs=1e-5)
+
+
+def test_a_manifest_tells_every_option_that_a_search_has_but_those_named():
+    search = Search(4, 2, 0.5, None, alignments=True, places="lost", prune=3.0)
+    told = folder.baked(search)
+    every = {field.name for field in dataclasses.fields(Search)}
+    assert told.keys() | set(folder.ELSEWHERE) == every
+    assert not told.keys() & set(folder.ELSEWHERE)
+    assert (told["places"], told["prune"], told["n_best"]) == ("lost", 3.0, 2)

@@ -79,12 +79,9 @@ def scan(
         return [*map(gradient, products, factors, noted, d_products)], *rest
 
     run.defvjp(forward, backward)
-    carried, ys = run(
-        [loop.constants[product.factor] for product in products],
-        [loop.constants[slot] for slot in kept],
-        jax.tree.leaves(carry),
-        jax.tree.leaves(xs),
-    )
+    factors = [loop.constants[product.factor] for product in products]
+    plain = [loop.constants[slot] for slot in kept]
+    carried, ys = run(factors, plain, jax.tree.leaves(carry), jax.tree.leaves(xs))
     return jax.tree.unflatten(loop.structure, [*carried, *ys])
 
 
