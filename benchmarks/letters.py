@@ -173,9 +173,9 @@ def save(results: list[Result]) -> None:
     page = PAGE.read_text(encoding="utf-8")
     for name in dict.fromkeys(result["task"] for result in results):
         begin, end = f"<!-- {name}, by benchmarks/letters.py -->", "<!-- end -->"
-        before, there, rest = page.partition(begin)
-        if not there:
-            sys.exit(f"{PAGE} has no line {begin}")
+        if begin not in page:
+            page += f"\n## {name}\n\n{begin}\n{end}\n"
+        before, _, rest = page.partition(begin)
         _, _, after = rest.partition(end)
         page = f"{before}{begin}\n\n{table(name, chosen(results))}\n{end}{after}"
     PAGE.write_text(page, encoding="utf-8")

@@ -24,8 +24,12 @@ def nearest(name: str, choices: Iterable[str]) -> str:
 
     >>> nearest("additve", ["dot", "general", "additive"])
     "; did you mean 'additive'?"
+    >>> nearest("--beam", ["--batch", "--beam-size"])
+    "; did you mean '--beam-size'?"
     """
-    found = difflib.get_close_matches(name, list(choices), n=1)
+    known = list(choices)
+    begun = [choice for choice in known if name and choice.startswith(name)]
+    found = begun[:1] or difflib.get_close_matches(name, known, n=1)
     return f"; did you mean {found[0]!r}?" if found else ""
 
 

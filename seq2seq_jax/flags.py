@@ -271,13 +271,14 @@ def _usage(flag: Flag) -> str:
 
 
 def _nearest(written: str, table: Mapping[str, Flag]) -> str:
-    """The flag most like it: by its whole name, else by its last part alone."""
+    """The flag most like it: one that it begins, by its whole name, by its last part."""
     name = _canonical(written)
     tails: dict[str, str] = {}
     for flag in table:
         tails.setdefault(flag.rpartition(".")[2].lstrip("-"), flag)
     tail = name.rpartition(".")[2].lstrip("-")
-    close = difflib.get_close_matches(name, table, n=1, cutoff=0.8)
+    close = [flag for flag in table if flag.startswith(name)]
+    close = close or difflib.get_close_matches(name, table, n=1, cutoff=0.8)
     close = close or [
         tails[t] for t in difflib.get_close_matches(tail, tails, n=1, cutoff=0.7)
     ]
