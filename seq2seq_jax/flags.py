@@ -271,7 +271,7 @@ def _usage(flag: Flag) -> str:
 
 
 def _nearest(written: str, table: Mapping[str, Flag]) -> str:
-    """The flag most like it: one that it begins, by its whole name, by its last part."""
+    """The flag most like it: that it begins, by its whole name, by its last part."""
     name = _canonical(written)
     tails: dict[str, str] = {}
     for flag in table:

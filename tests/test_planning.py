@@ -166,6 +166,18 @@ def test_a_compiled_step_runs_and_its_memory_covers_its_arguments(compiled):
     assert memory.timed(built.run, arguments) > 0
 
 
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_step_that_no_cpu_waits_for_is_planned_too(compiled, monkeypatch, cut):
+    """As it is for accelerators, whose compilers other tests need."""
+    monkeypatch.setattr(parallel, "one_at_a_time", lambda run, devices: run)
+    config = replace(TINY, training=replace(TINY.training, shard_optimizer=cut))
+    here = parallel.local(jax.devices("cpu")[:1])
+    site = report.Site(devices.DEVICES["h100"], here, "float32")
+    assert report.plan_training(config, site, compiled[0]).flops == costs.flops(
+        compiled[1]
+    )
+
+
 def test_a_programs_text_tells_its_loops_kernels_and_bytes():
     items = work.items(hlo.parse(TEXT), unknown=99)
     multiply, store, count, reduce = items

@@ -1,6 +1,5 @@
 """The plan itself: what a config's programs need of devices, and how fast they are."""
 
-import inspect
 import time
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -177,7 +176,7 @@ class Site(NamedTuple):
 def plan_training(config: Config, site: Site, shape: Shape) -> Program:
     """The training step of a batch's shape."""
     step, arguments = programs.train_step(config, site.devices, shape)
-    jaxpr = jax.make_jaxpr(inspect.unwrap(step))(*arguments).jaxpr
+    jaxpr = jax.make_jaxpr(getattr(step, "mapped", step))(*arguments).jaxpr
     unknown = costs.unknown_trips(jaxpr) or 1
     start = time.perf_counter()
     built = memory.compiled(step.lower(*arguments))

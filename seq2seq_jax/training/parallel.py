@@ -154,7 +154,8 @@ def spanned(run: Callable, devices: Devices) -> Callable:
         made = run(first, *jax.tree.map(parts, rest))
         return jax.tree.map(partial(_over, devices.grid), made)
 
-    call.lower, call.__wrapped__ = run.lower, run  # type: ignore[attr-defined]
+    # For devices that are not there: what takes shapes.
+    call.lower, call.mapped = run.lower, run  # type: ignore[attr-defined]
     return call
 
 
