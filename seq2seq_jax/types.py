@@ -48,11 +48,14 @@ class EncoderOutput:
         annotations: `[..., S, C]`, zero on padding.
         carry: a tuple over layers of a tuple over directions of the cell's last carry.
         mask: `[..., S]` bool.
+        items: `[..., S]` the ids that were read, for a head that copies them; None:
+            nothing asks for them.
     """
 
     annotations: Array
     carry: Any
     mask: Array
+    items: Array | None = None
 
 
 @struct.dataclass
@@ -63,11 +66,13 @@ class AttentionMemory:
         values: `[..., S, C]` annotations, of which contexts are weighted sums.
         keys: `[..., S, A]` what the score compares a query with.
         mask: `[..., S]` bool.
+        items: as the encoder's output has them.
     """
 
     values: Array
     keys: Array
     mask: Array
+    items: Array | None = None
 
 
 @struct.dataclass
@@ -86,6 +91,19 @@ class AttentionState:
     coverage: Array
     time: Array
     heads: Any = None
+
+
+@struct.dataclass
+class Looked:
+    """Where a decoder looked, for a head that copies what is there.
+
+    Attributes:
+        weights: `[..., S]` attention weights of each step.
+        items: `[..., S]` the source's ids there; any dimension may be 1.
+    """
+
+    weights: Array
+    items: Array
 
 
 @struct.dataclass

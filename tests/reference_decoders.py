@@ -43,6 +43,19 @@ def luong_fed(params, config, annotations, state, y):
     return new, outputs[-1]
 
 
+def see(params, config, annotations, state, y):
+    """s_t -> a^t -> h*_t -> V [s_t ; h*_t] + b, and beside it what the gate reads."""
+    before = state["context"]
+    carry, outputs = run_stack(params, config, state["carry"], np.r_[y, before])
+    looked, context = attend(
+        params["attention"], config, outputs[-1], annotations, state["look"]
+    )
+    own, output = params["own"], outputs[-1]
+    said = np.r_[output, context] @ own["kernel"] + own["bias"]
+    readout = np.r_[said, output, context, before, y]
+    return {"carry": carry, "context": context, "look": looked}, readout
+
+
 def bahdanau(params, config, annotations, state, y):
     """e_ij from s_{i-1} -> c_i -> s_i -> maxout readout over neighbouring pairs."""
     query = state["carry"][-1][-1]
@@ -179,6 +192,7 @@ DECODERS = {
     "luong": (luong, first_state),
     "luong_linear": (luong_linear, first_state),
     "luong_fed": (luong_fed, first_state),
+    "see": (see, no_context),
     "bahdanau": (bahdanau, first_state),
     "bahdanau_appendix": (bahdanau_appendix, first_state),
     "bahdanau_groundhog": (bahdanau_groundhog, first_state),

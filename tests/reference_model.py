@@ -5,7 +5,10 @@ import math
 import numpy as np
 from reference import encode
 from reference_attention import softmax
+from reference_cells import sigmoid
 from reference_decoders import DECODERS
+
+UNK = 3
 
 
 def translate_row(params, config, source, target_in):
@@ -13,21 +16,48 @@ def translate_row(params, config, source, target_in):
     target_table = params["target"]["table"]
     # One table for both sides, or none to read sources with.
     source_table = params.get("source", params["target"])["table"]
-    annotations, ends = encode(params["encoder"], config, source_table[source])
+    known = np.where(source < len(source_table), source, UNK)
+    annotations, ends = encode(params["encoder"], config, source_table[known])
     step, start = DECODERS[config.decoder]
     state = start(params["decoder"], config, annotations, ends)
     tied = config.tied_embeddings in ("output", "all")
     kernel = target_table.T if tied else params["head"]["kernel"]
     logits, looked = [], []
     for token in target_in:
-        state, readout = step(
-            params["decoder"], config, annotations, state, target_table[token]
-        )
+        y = target_table[token if token < len(target_table) else UNK]
+        state, readout = step(params["decoder"], config, annotations, state, y)
         if config.output_rank:
             readout = readout @ params["decoder"]["output_factor"]
-        logits.append(readout @ kernel + params["head"]["bias"])
         looked.append(state.get("read", state["look"]["weights"]))
+        said = readout[: len(kernel)] @ kernel + params["head"]["bias"]
+        if config.head == "pointer":
+            gate = readout @ params["head"]["gate"]["kernel"]
+            gate = sigmoid(gate + params["head"]["gate"]["bias"])[0]
+            said = copying(softmax(said), gate, looked[-1], source)
+        logits.append(said)
     return np.array(logits), np.array(looked)
+
+
+def copying(words, gate, weights, source):
+    """log P of each word, and of each position whose id is no word's; See, eq. 9.
+
+    Behind them stands log P_vocab, which label smoothing reads.
+    """
+    total = sum(weights)
+    gate = gate if total > 0 else 1.0
+    p = [gate * word for word in words] + [0.0] * len(source)
+    for place, token in enumerate(source):
+        if total > 0:
+            p[token] += (1 - gate) * weights[place] / total
+    with np.errstate(divide="ignore"):
+        return np.log(np.r_[p, words])
+
+
+def pointer_loss(logs, target, smoothing, size):
+    """`(loss, -log P)` of one position, from what `copying` gave."""
+    p, words = logs[:-size], logs[-size:]
+    nll = -p[target]
+    return (1 - smoothing) * nll - smoothing * sum(words) / size, nll
 
 
 def cross_entropy(logits, target, smoothing):
@@ -46,7 +76,11 @@ def batch_loss(params, config, batch, smoothing):
     for source, target_in, target_out in real_rows(batch):
         logits, _ = translate_row(params, config, source, target_in)
         for at, target in zip(logits, target_out, strict=True):
-            totals += [*cross_entropy(at, target, smoothing), 1.0]
+            if config.head == "pointer":
+                size = len(params["target"]["table"])
+                totals += [*pointer_loss(at, target, smoothing, size), 1.0]
+            else:
+                totals += [*cross_entropy(at, target, smoothing), 1.0]
     return totals
 
 

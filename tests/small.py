@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from seq2seq_jax.nn import layers, model
+from seq2seq_jax.nn import model
+from seq2seq_jax.nn.heads import HEADS
 from seq2seq_jax.types import Batch
 
 SOURCE_VOCAB, TARGET_VOCAB = 11, 13
@@ -39,7 +40,8 @@ quick_jit = partial(jax.jit, compiler_options=QUICK)
 
 def params_of(config, seed=0, target_size=TARGET_VOCAB):
     """Random parameters with no zeros anywhere, biases included."""
-    source_size = target_size if model.is_input_tied(config) else SOURCE_VOCAB
+    one = model.is_input_tied(config) or HEADS[config.head].copies
+    source_size = target_size if one else SOURCE_VOCAB
     shapes = jax.eval_shape(
         lambda key: model.init_params(key, config, source_size, target_size),
         jax.random.key(0),
@@ -81,9 +83,7 @@ def forward(params, config, batch, keys=None):
 
 
 def logits_and_weights(params, config, batch, keys=None):
-    readout, weights = model.run(params, config, batch, keys)
-    cast = layers.cast_kernels(params, config.dtype)
-    return model.logits(cast, config, readout), weights
+    return model.logits_and_weights(params, config, batch, keys)
 
 
 @partial(quick_jit, static_argnums=1)

@@ -247,6 +247,13 @@ SWEEP += [
     attending("location_code", "bahdanau"),
     attending("last", "bahdanau"),
 ]
+# A head that copies, with the decoder made for it and with others.
+COPYING = [
+    attending("coverage", "see", head="pointer", attention_size=3),
+    attending("general", "luong_no_feed", head="pointer", tied_embeddings="all"),
+    attending("additive", "bahdanau", "monotonic", head="pointer", output_rank=3),
+]
+SWEEP += [*COPYING, attending("general", "see")]
 LANGUAGE_MODEL = replace(
     TINY,
     hidden_size=6,
@@ -271,6 +278,8 @@ def name(config):
     parts = [config.decoder + fed, config.attention, config.cell, config.bridge]
     if config.alignment != "global":
         parts.insert(2, config.alignment)
+    if config.head != "vocabulary":
+        parts.append(config.head)
     if config.encoder != "recurrent":
         parts.append("encoder_" + config.encoder)
     return "-".join(parts)

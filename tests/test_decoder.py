@@ -17,7 +17,7 @@ from small import (
     real,
     row_keys,
 )
-from sweeps import DECODER_SWEEP, NOISY, RECURRENT_SWEEP, SWEEP, TINY, name
+from sweeps import COPYING, DECODER_SWEEP, NOISY, RECURRENT_SWEEP, SWEEP, TINY, name
 
 from seq2seq_jax.nn import decoder, model
 from seq2seq_jax.nn.alignments import ALIGNMENTS
@@ -81,7 +81,7 @@ def walk(params, config, batch, tokens):
 
 
 @pytest.mark.parametrize(
-    "config", [*DECODER_SWEEP, SWEEP[1], *RECURRENT_SWEEP], ids=name
+    "config", [*DECODER_SWEEP, SWEEP[1], *RECURRENT_SWEEP, *COPYING], ids=name
 )
 def test_steps_over_a_shared_memory_are_the_teacher_forced_unroll(config):
     params, batch = params_of(config), make_batch()

@@ -61,6 +61,15 @@ def test_a_misspelt_name_is_answered_with_the_nearest(field):
             ["'none'", "is 2", "attention general"],
         ),
         (
+            {"head": "pointer", "attention": "none"},
+            ["'pointer'", "'none'", "set it to general"],
+        ),
+        ({"head": "pointer"}, ["'pointer'", "set data.shared_vocab True"]),
+        (
+            {"decoder": "see", "output_rank": 8},
+            ["'see'", "output_rank", "is 8", "decoder luong"],
+        ),
+        (
             {"attention": "none", "alignment": "local_p"},
             ["'none'", "'local_p'", "leave both out"],
         ),

@@ -21,6 +21,7 @@ from seq2seq_jax.config import Config, DataConfig, TrainingConfig
 from seq2seq_jax.data import tokenizers
 from seq2seq_jax.inference.predictor import Predictor
 from seq2seq_jax.nn import model
+from seq2seq_jax.nn.heads import HEADS
 from seq2seq_jax.training import optimizer, parallel, step
 from seq2seq_jax.training.checkpoints import Checkpoints
 from seq2seq_jax.types import TrainState
@@ -52,10 +53,12 @@ def assert_same_bits(one, other):
 @pytest.mark.parametrize("config", SWEEP, ids=name)
 def test_a_predictor_reads_the_very_parameters_that_were_saved(config, tmp_path):
     shared, params = config.tied_embeddings == "all", params_of(config)
-    one_vocab = config.tied_embeddings in ("input", "all")
+    copies = HEADS[config.head].copies
+    one_vocab = copies or config.tied_embeddings in ("input", "all")
     recipe = Config(DataConfig(shared_vocab=one_vocab), config)
     (tmp_path / "config.json").write_text(configs.to_json(recipe))
-    sizes = {"source": TARGET_VOCAB if shared else SOURCE_VOCAB, "target": TARGET_VOCAB}
+    source = TARGET_VOCAB if shared or copies else SOURCE_VOCAB
+    sizes = {"source": source, "target": TARGET_VOCAB}
     for side, size in sizes.items():
         tokenizer(size).save(tmp_path / "tokenizers", side)
     checkpoints = Checkpoints(tmp_path / "checkpoints")

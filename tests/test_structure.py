@@ -21,6 +21,7 @@ FILES = [
 ROWS = (
     ("errors", "allocation", "durable"),
     ("types", "fields"),
+    ("config_data", "config_model", "config_training"),
     ("config", "flags", "program", "compilation"),
     ("limits", "unread", "traced"),
     (
@@ -59,8 +60,10 @@ ROWS = (
         "nn.bridges",
         "nn.candidates",
         "nn.frontends",
+        "nn.given",
         "nn.heads",
         "nn.losses",
+        "nn.pointer",
         "nn.position_scores",
         "nn.residuals",
         "nn.scores",
@@ -73,6 +76,7 @@ ROWS = (
         "nn.decoder_gnmt",
         "nn.decoder_luong",
         "nn.decoder_plain",
+        "nn.decoder_see",
     ),
     ("nn.decoders",),
     ("nn.decoder", "nn.unread"),

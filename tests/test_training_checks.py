@@ -6,7 +6,6 @@ import pytest
 
 from seq2seq_jax.config import Config, DataConfig, TrainingConfig
 from seq2seq_jax.errors import InputError
-from seq2seq_jax.nn import model
 from seq2seq_jax.training import checks
 
 GOOD = Config()
@@ -40,10 +39,29 @@ def test_a_sampled_softmax_needs_a_target_that_is_not_smoothed():
     assert "sampled_softmax is -1, expected 0" in refusal(sampled_softmax=-1)
 
 
-def test_a_sampled_softmax_needs_a_head_that_has_one(monkeypatch):
-    without = model.HEAD._replace(sampled_loss=None)
-    monkeypatch.setattr(model, "HEAD", without)
-    assert "has no sampled loss" in refusal(sampled_softmax=8, label_smoothing=0.0)
+def test_a_sampled_softmax_needs_a_head_that_has_one():
+    assert "has no sampled loss" in copying(sampled_softmax=8, label_smoothing=0.0)
+
+
+def test_a_head_that_copies_needs_the_whole_vocabulary():
+    assert "needs the whole vocabulary" in copying(vocabulary_shards=2)
+
+
+def copying(**training):
+    """The refusal of a training whose model may copy."""
+    model = replace(GOOD.model, head="pointer")
+    data = replace(GOOD.data, shared_vocab=True)
+    config = replace(GOOD, model=model, data=data, training=TrainingConfig(**training))
+    with pytest.raises(InputError) as caught:
+        checks.check(config)
+    return str(caught.value)
+
+
+def test_a_coverage_loss_needs_something_to_look_at():
+    model = replace(GOOD.model, attention="none")
+    training = TrainingConfig(coverage_loss=1.0)
+    with pytest.raises(InputError, match="'none', which looks nowhere"):
+        checks.check(replace(GOOD, model=model, training=training))
 
 
 def test_as_many_samples_as_the_vocabulary_are_refused():

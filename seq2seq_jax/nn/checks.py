@@ -15,6 +15,7 @@ from seq2seq_jax.nn.cells import CELLS
 from seq2seq_jax.nn.decoder import readout_size
 from seq2seq_jax.nn.decoders import DECODERS
 from seq2seq_jax.nn.encoder import ENCODERS
+from seq2seq_jax.nn.heads import HEADS
 from seq2seq_jax.nn.recurrence import SCANS
 from seq2seq_jax.nn.residuals import RESIDUALS
 from seq2seq_jax.nn.scores import SCORES
@@ -32,6 +33,7 @@ TABLES: dict[str, Iterable[str]] = {
     "decoder": DECODERS,
     "tied_embeddings": TIES,
     "init": layers.INITIALIZERS,
+    "head": HEADS,
     "dtype": DTYPES,
     "scan": SCANS,
     "backend": ("auto", *BACKENDS),
@@ -65,6 +67,7 @@ def check(config: ModelConfig, shared_vocab: bool = False) -> None:
     check_source(config)
     check_layers(config)
     check_ties(config, shared_vocab)
+    check_head(config, shared_vocab)
     reason = DECODERS[config.decoder].refuse(config)
     if reason:
         raise InputError(f"model.decoder {config.decoder!r} {reason}")
@@ -160,6 +163,23 @@ def check_attention(config: ModelConfig) -> None:
     reason = score.refuse(config)
     if reason:
         raise InputError(f"model.attention {config.attention!r} {reason}")
+
+
+def check_head(config: ModelConfig, shared_vocab: bool) -> None:
+    """What a head that copies needs."""
+    if not HEADS[config.head].copies:
+        return
+    told = f"model.head {config.head!r} copies tokens that attention looks at"
+    if not SCORES[config.attention].looks:
+        raise InputError(
+            f"{told}, but model.attention is {config.attention!r}: set it to general, "
+            f"or model.head vocabulary"
+        )
+    if not shared_vocab:
+        raise InputError(
+            f"{told}, so both sides need one vocabulary: set data.shared_vocab True, "
+            f"or model.head vocabulary"
+        )
 
 
 def check_ties(config: ModelConfig, shared_vocab: bool) -> None:

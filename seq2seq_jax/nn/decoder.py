@@ -27,10 +27,15 @@ def readout_size(config: ModelConfig) -> int:
     return config.output_rank or DECODERS[config.decoder].readout_size(config)
 
 
+def readout_width(config: ModelConfig) -> int:
+    """R, and what an entry's readout holds beside that for a head that copies."""
+    return readout_size(config) + DECODERS[config.decoder].beside(config)
+
+
 def read_out(
     params: Params, config: ModelConfig, features: Any, embedded: Array
 ) -> jax.Array:
-    """The entry's readout `[..., R]` of any number of steps.
+    """The entry's readout `[..., R]`, or wider, of any number of steps.
 
     With `output_rank` the output layer is a product of two matrices (Cho et al. 2014,
     section 4.1.1), of which the first one is applied here.

@@ -3,7 +3,7 @@
 An entry of `DECODERS` cuts a step in two, so that only what depends on the step before
 runs inside the scan: `advance` (the recurrence), `readout` (from all steps' features at
 once). `nn.decoder` puts the parts together; the entries' functions stand in
-`nn.decoder_plain`, `decoder_luong`, `decoder_bahdanau`, `decoder_cho`, `decoder_gnmt`.
+`nn.decoder_plain`, `decoder_luong`, `decoder_bahdanau`, `decoder_see` and so on.
 """
 
 from collections.abc import Callable
@@ -21,6 +21,7 @@ from seq2seq_jax.nn import (
     decoder_gnmt,
     decoder_luong,
     decoder_plain,
+    decoder_see,
     layers,
     maxout,
     sizes,
@@ -56,6 +57,7 @@ class Decoder(NamedTuple):
         refuse: `(config) -> reason` why it cannot serve a config and a way out, or "".
         reads: whether its start reads the encoder's last state, whatever the bridge.
         settings: fields of the config that it reads and some other entries do not.
+        beside: `(config) -> numbers` behind the R of its readout, for a head's gate.
 
     `params` is the whole decoder's, with the bottom layer's input matrix parted by
     `stack.part_feed`; `readout` and `memory` get what `init` made.
@@ -73,6 +75,7 @@ class Decoder(NamedTuple):
     refuse: Callable[[ModelConfig], str] = lambda config: ""
     reads: bool = False
     settings: tuple[str, ...] = ()
+    beside: Callable[[ModelConfig], int] = lambda config: 0
 
 
 def only_bottom(size: Callable[[ModelConfig], int]) -> Callable[..., tuple[int, ...]]:
@@ -164,6 +167,17 @@ DECODERS = {
     "bahdanau_appendix": bahdanau(decoder_bahdanau.appendix_advance),
     "bahdanau_groundhog": bahdanau(decoder_bahdanau.groundhog_advance)._replace(
         readout=decoder_bahdanau.groundhog_readout
+    ),
+    "see": Decoder(
+        init=decoder_see.init,
+        feeds=only_bottom(attention.context_size),
+        readout_size=sizes.decoder_size,
+        start=zero_context(attention.context_size),
+        advance=decoder_see.advance,
+        readout=decoder_see.readout,
+        unroll=partial(scan_steps, decoder_see.advance),
+        refuse=decoder_see.refuse,
+        beside=decoder_see.beside,
     ),
     "cho": Decoder(
         init=decoder_cho.init,

@@ -8,12 +8,15 @@ import jax
 from seq2seq_jax.nn import layers
 from seq2seq_jax.nn.candidates import sampled_cross_entropy
 from seq2seq_jax.nn.losses import linear_cross_entropy
+from seq2seq_jax.nn.pointer import pointer, pointer_init, pointer_loss
 from seq2seq_jax.nn.shards import Shards
 from seq2seq_jax.types import Array, Params, Sums
 
 
 class Head(NamedTuple):
     """One kind of output.
+
+    A head that copies has a `Looked` as the last argument of `apply` and of `loss`.
 
     Attributes:
         init: `(key, readout_size, target_size, initializers, tied) -> params`.
@@ -24,12 +27,15 @@ class Head(NamedTuple):
         sampled_loss: `(params, readout, targets, mask, negatives [k], dtype,
             table=None) -> Sums`, the target against sampled tokens alone; its params
             and table are float32, products are `dtype`. None: there is none.
+        copies: whether it may say a token of the source: `init` is also told how much
+            wider than R the readout is, for its gate, and there is no `cut`.
     """
 
     init: Callable[..., Params]
     apply: Callable[..., jax.Array]
     loss: Callable[..., Sums]
     sampled_loss: Callable[..., Sums] | None = None
+    copies: bool = False
 
 
 def vocabulary_init(
@@ -105,5 +111,6 @@ def vocabulary_sampled_loss(
 HEADS = {
     "vocabulary": Head(
         vocabulary_init, vocabulary, vocabulary_loss, vocabulary_sampled_loss
-    )
+    ),
+    "pointer": Head(pointer_init, pointer, pointer_loss, copies=True),
 }

@@ -71,6 +71,24 @@ def linear_cross_entropy(
     return fold(add, no_sums(readout), chunks, count)
 
 
+def coverage_loss(weights: Array, mask: Array) -> jax.Array:
+    """sum_t sum_i min(a_i^t, c_i^t), See et al. 2017, eq. 12, over real tokens.
+
+    c^t = sum_{t' < t} a^{t'} (eq. 10): what is looked at again costs.
+
+    Args:
+        weights: `[..., T, S]`.
+        mask: `[..., T]` bool.
+
+    >>> weights = jnp.array([[1.0, 0.0], [0.25, 0.75], [0.5, 0.5]])
+    >>> float(coverage_loss(weights, jnp.array([True, True, True])))
+    1.25
+    """
+    before = jnp.cumsum(weights, axis=-2) - weights
+    each = jnp.minimum(weights, before).sum(axis=-1)
+    return jnp.sum(jnp.where(mask, each, 0.0))
+
+
 def no_sums(like: Array) -> Sums:
     """Sums of nothing; zeros made from data vary over devices as the data does."""
     return Sums(*[jnp.zeros_like(like, shape=(), dtype=jnp.float32)] * 4)

@@ -14,6 +14,8 @@ from seq2seq_jax.nn import decoder, feedback, layers
 from seq2seq_jax.nn.encoder import ENCODERS
 from seq2seq_jax.nn.frontends import FRONTENDS
 from seq2seq_jax.nn.heads import HEADS
+from seq2seq_jax.nn.losses import coverage_loss
+from seq2seq_jax.nn.pointer import readable
 from seq2seq_jax.nn.recurrence import to_time_major
 from seq2seq_jax.nn.shards import Shards
 from seq2seq_jax.nn.stack import Noise
@@ -24,12 +26,12 @@ from seq2seq_jax.types import (
     DecoderState,
     EncoderOutput,
     Key,
+    Looked,
     Params,
     Sums,
 )
 
 FRONTEND = FRONTENDS["tokens"]
-HEAD = HEADS["vocabulary"]
 TABLES = ("source", "target")  # embeddings
 SHARES = 1 << 25  # numbers of a table that `prepared` makes, at most: 128 MiB
 
@@ -42,12 +44,14 @@ def init_params(
     keys = jax.random.split(key, 5)
     size, readout = config.embedding_size, decoder.readout_size(config)
     tied, reader = is_output_tied(config), ENCODERS[config.encoder]
+    head, wider = HEADS[config.head], decoder.readout_width(config) - readout
+    beside = (wider,) if head.copies else ()
     table = inits._replace(embedding=inits.tied) if tied else inits
     params = {
         "target": FRONTEND.init(keys[1], target_vocab_size, size, table),
         "encoder": reader.init(keys[2], config, inits),
         "decoder": decoder.init(keys[3], config, inits),
-        "head": HEAD.init(keys[4], readout, target_vocab_size, inits, tied),
+        "head": head.init(keys[4], readout, target_vocab_size, inits, tied, *beside),
     }
     if reader.reads and not is_input_tied(config):
         params["source"] = FRONTEND.init(keys[0], source_vocab_size, size, inits)
@@ -68,9 +72,21 @@ def encode(
     layer_params = layers.cast_kernels(params["encoder"], config.dtype)
     if not reader.reads:
         return reader.encode(layer_params, config, None, source_mask, key)
-    table = params["target" if is_input_tied(config) else "source"]
-    embedded = FRONTEND.apply(table, source, cut)
-    return reader.encode(layer_params, config, embedded, source_mask, key)
+    side = "target" if is_input_tied(config) else "source"
+    embedded = embed(params[side], config, source, cut)
+    encoded = reader.encode(layer_params, config, embedded, source_mask, key)
+    if not HEADS[config.head].copies:
+        return encoded
+    return encoded.replace(items=source)  # type: ignore[attr-defined]
+
+
+def embed(
+    params: Params, config: ModelConfig, ids: Array, cut: Shards | None = None
+) -> jax.Array:
+    """Embeddings of ids, those beyond the vocabulary among them where a head copies."""
+    if HEADS[config.head].copies:
+        ids = readable(ids, len(params["table"]))
+    return FRONTEND.apply(params, ids, cut)
 
 
 def start(
@@ -78,7 +94,8 @@ def start(
 ) -> tuple[AttentionMemory, DecoderState]:
     """What the decoder reads at every step, and its first state."""
     params = layers.cast_kernels(params, config.dtype)
-    return decoder.start(params["decoder"], config, encoded)
+    memory, state = decoder.start(params["decoder"], config, encoded)
+    return memory.replace(items=encoded.items), state  # type: ignore[attr-defined]
 
 
 def step(
@@ -92,6 +109,8 @@ def step(
 
     Any leading dimensions; a memory `[B, 1, S, C]` serves states `[B, K, H]`.
     """
+    if HEADS[config.head].copies:
+        tokens = readable(tokens, len(params["target"]["table"]))
     embedded = FRONTEND.apply(params["target"], tokens)
     shares = params["target"].get("shares")
     params = layers.cast_kernels(params, config.dtype)
@@ -99,7 +118,7 @@ def step(
     state, readout, weights = decoder.step(
         params["decoder"], config, memory, state, embedded, projected=projected
     )
-    return state, logits(params, config, readout), weights
+    return state, logits(params, config, readout, weights, memory.items), weights
 
 
 def prepared(params: Params, config: ModelConfig, limit: int = SHARES) -> Params:
@@ -124,9 +143,27 @@ def prepared(params: Params, config: ModelConfig, limit: int = SHARES) -> Params
     return made
 
 
-def logits(params: Params, config: ModelConfig, readout: Array) -> jax.Array:
-    """The head's output `[..., V]`."""
-    return HEAD.apply(params["head"], readout, tied_table(params, config))
+def logits(
+    params: Params,
+    config: ModelConfig,
+    readout: Array,
+    weights: Array | None = None,
+    items: Array | None = None,
+) -> jax.Array:
+    """The head's output `[..., V]`; a head that copies has `[..., V + S]`.
+
+    `weights [..., S]` and `items` (the source's ids there) are for that one alone.
+    """
+    head, table = HEADS[config.head], tied_table(params, config)
+    if head.copies:
+        looked = Looked(weights, items)  # type: ignore[arg-type]
+        return head.apply(params["head"], readout, table, looked)
+    return head.apply(params["head"], said(config, readout), table)
+
+
+def said(config: ModelConfig, readout: Array) -> Array:
+    """What of a readout the output layer reads: it may be wider, for a gate."""
+    return readout[..., : decoder.readout_size(config)]
 
 
 def is_input_tied(config: ModelConfig) -> bool:
@@ -164,7 +201,7 @@ def run(
         read = own_inputs(params, config, memory, state, batch.target_in, keys, own)
         batch = batch.replace(target_in=read)  # type: ignore[attr-defined]
     # Before the cast: a frequent token's gradient would saturate a bfloat16 sum.
-    embedded = FRONTEND.apply(params["target"], batch.target_in, cut)
+    embedded = embed(params["target"], config, batch.target_in, cut)
     params = layers.cast_kernels(params, config.dtype)
     embedded = layers.dropout(keys[1], config.dropout, embedded)
     readout, weights = decoder.unroll(
@@ -191,7 +228,7 @@ def own_inputs(
     params, memory, state = jax.lax.stop_gradient((params, memory, state))
     cast, shape = layers.cast_kernels(params, config.dtype), gold.shape
     noise = decoder.make_noise(keys[2], config, gold, shape[-1:])
-    sizes = (*shape, config.embedding_size), (*shape, decoder.readout_size(config))
+    sizes = (*shape, config.embedding_size), (*shape, decoder.readout_width(config))
     ends = (
         layers.dropout_mask(keys[1], config.dropout, sizes[0]),
         layers.dropout_mask(keys[3], config.output_dropout, sizes[1]),
@@ -199,12 +236,13 @@ def own_inputs(
 
     def step(state: DecoderState, tokens: jax.Array, here: tuple) -> tuple:
         (first, last), inputs, zones, seeds = here
-        embedded = layers.apply_mask(FRONTEND.apply(params["target"], tokens), first)
+        embedded = layers.apply_mask(embed(params["target"], config, tokens), first)
         noisy = Noise(inputs, noise.recurrent, zones, seeds)
-        state, readout, _ = decoder.step(
+        state, readout, weights = decoder.step(
             cast["decoder"], config, memory, state, embedded, noisy
         )
-        return state, logits(cast, config, layers.apply_mask(readout, last))
+        readout = layers.apply_mask(readout, last)
+        return state, logits(cast, config, readout, weights, memory.items)
 
     each = to_time_major((ends, noise.inputs, noise.zones, noise.looks))
     coins = layers.coins(keys[4], own, shape)
@@ -215,8 +253,17 @@ def apply(
     params: Params, config: ModelConfig, batch: Batch, key: Key = None
 ) -> jax.Array:
     """Teacher-forced logits `[B, T, V]`."""
-    readout, _ = run(params, config, batch, key)
-    return logits(layers.cast_kernels(params, config.dtype), config, readout)
+    return logits_and_weights(params, config, batch, key)[0]
+
+
+def logits_and_weights(
+    params: Params, config: ModelConfig, batch: Batch, key: Key = None
+) -> tuple[jax.Array, jax.Array]:
+    """Teacher-forced logits `[B, T, V]` and attention weights `[B, T, S]`."""
+    readout, weights = run(params, config, batch, key)
+    params = layers.cast_kernels(params, config.dtype)
+    items = batch.source[..., None, :]
+    return logits(params, config, readout, weights, items), weights
 
 
 def loss(
@@ -229,30 +276,49 @@ def loss(
     negatives: Array | None = None,
     own: Array | None = None,
     cut: Shards | None = None,
+    coverage: float = 0.0,
 ) -> Sums:
     """Sums over the batch's real target tokens; divide by `weight` for means.
 
     `negatives [k]`: ids from `candidates.draw`, the target's rivals in a sampled
     softmax; None: the whole vocabulary. `own`: as in `run`. `cut`: how vocabularies are
     cut over devices; embeddings and head of `params` are then this device's, and there
-    are neither `negatives` nor `own`.
+    are neither `negatives` nor `own`. `coverage`: lambda of `coverage_loss`.
     """
-    readout, _ = run(params, config, batch, key, own, cut)
-    if negatives is not None and HEAD.sampled_loss is not None:
-        said, table = (batch.target_out, batch.target_mask), tied_table(params, config)
-        args = params["head"], readout, *said, negatives, config.dtype, table
-        return HEAD.sampled_loss(*args)
-    params = layers.cast_kernels(params, config.dtype)
+    readout, weights = run(params, config, batch, key, own, cut)
     with jax.named_scope("loss"):
-        return HEAD.loss(
-            params["head"],
-            readout,
-            batch.target_out,
-            batch.target_mask,
-            label_smoothing,
-            tied_table(params, config),
-            cut,
+        sums = head_loss(
+            params, config, batch, label_smoothing, readout, weights, negatives, cut
         )
+        if not coverage:
+            return sums
+        again = coverage * coverage_loss(weights, batch.target_mask)
+        return sums.replace(loss=sums.loss + again)  # type: ignore[attr-defined]
+
+
+def head_loss(
+    params: Params,
+    config: ModelConfig,
+    batch: Batch,
+    label_smoothing: float,
+    readout: Array,
+    weights: Array,
+    negatives: Array | None,
+    cut: Shards | None,
+) -> Sums:
+    """The head's own sums; arguments as those of `loss`, and what `run` gave."""
+    head, table = HEADS[config.head], tied_table(params, config)
+    wanted = batch.target_out, batch.target_mask
+    if negatives is not None and head.sampled_loss is not None:
+        read = said(config, readout)
+        args = params["head"], read, *wanted, negatives, config.dtype, table
+        return head.sampled_loss(*args)
+    params = layers.cast_kernels(params, config.dtype)
+    targets = *wanted, label_smoothing, tied_table(params, config)
+    if head.copies:
+        looked = Looked(weights, batch.source[..., None, :])
+        return head.loss(params["head"], readout, *targets, looked)
+    return head.loss(params["head"], said(config, readout), *targets, cut)
 
 
 def token_log_probs(
@@ -267,9 +333,8 @@ def all_log_probs(
     params: Params, config: ModelConfig, batch: Batch
 ) -> tuple[jax.Array, jax.Array]:
     """log p(. | y_<t, x) `[B, T, V]` of every token, and weights `[B, T, S]`."""
-    readout, weights = run(params, config, batch)
-    params = layers.cast_kernels(params, config.dtype)
-    return jax.nn.log_softmax(logits(params, config, readout)), weights
+    found, weights = logits_and_weights(params, config, batch)
+    return jax.nn.log_softmax(found), weights
 
 
 def log_probs_of(batch: Batch, log_probs: jax.Array) -> jax.Array:

@@ -7,8 +7,9 @@ from seq2seq_jax.errors import InputError, choose
 from seq2seq_jax.evaluation.metrics import METRICS, measure
 from seq2seq_jax.inference.options import check_coverage
 from seq2seq_jax.nn import checks as model_checks
-from seq2seq_jax.nn import model
 from seq2seq_jax.nn.encoder import ENCODERS
+from seq2seq_jax.nn.heads import HEADS
+from seq2seq_jax.nn.scores import SCORES
 from seq2seq_jax.training import freezing, optimizer, starting, trouble
 from seq2seq_jax.training.step import NORMALIZERS
 from seq2seq_jax.training.unread import READERS
@@ -34,6 +35,7 @@ def check(config: Config) -> None:
     choose(NORMALIZERS, training.normalize, "training.normalize")
     check_sampled_softmax(config)
     check_shards(config)
+    check_coverage_loss(config)
     trouble.check(training)
     if training.scheduled_sampling > 1:
         raise InputError(
@@ -99,10 +101,10 @@ def check_sampled_softmax(config: Config) -> None:
             f"needs all of it: set training.label_smoothing 0, or "
             f"training.sampled_softmax 0"
         )
-    if model.HEAD.sampled_loss is None:
+    if HEADS[config.model.head].sampled_loss is None:
         raise InputError(
-            "training.sampled_softmax is set, but the model's head has no sampled "
-            "loss: set training.sampled_softmax 0"
+            f"training.sampled_softmax is {training.sampled_softmax}, but model.head "
+            f"{config.model.head!r} has no sampled loss: set training.sampled_softmax 0"
         )
 
 
@@ -118,10 +120,25 @@ def check_shards(config: Config) -> None:
                 f"{told}, but training.{name} {value} needs the whole vocabulary on "
                 f"every device: set training.vocabulary_shards 1, or training.{name} 0"
             )
+    if HEADS[config.model.head].copies:
+        raise InputError(
+            f"{told}, but model.head {config.model.head!r} needs the whole vocabulary "
+            f"on every device: set training.vocabulary_shards 1"
+        )
     if config.model.backend == "pallas":
         raise InputError(
             f"{told}, but model.backend is 'pallas', whose interpreter cannot be cut "
             f"over devices: set model.backend auto, which has the kernels on TPUs"
+        )
+
+
+def check_coverage_loss(config: Config) -> None:
+    """Refuse a loss on where attention has been for a model that looks nowhere."""
+    training, score = config.training, config.model.attention
+    if training.coverage_loss and not SCORES[score].looks:
+        raise InputError(
+            f"training.coverage_loss is {training.coverage_loss}, but model.attention "
+            f"is {score!r}, which looks nowhere: set training.coverage_loss 0"
         )
 
 

@@ -63,6 +63,7 @@ def objective(config: Config, vocabulary: int) -> LossFn:
             negatives=negatives,
             own=own,
             cut=cut,
+            coverage=training.coverage_loss,
         )
 
     return loss
