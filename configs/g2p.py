@@ -7,7 +7,7 @@
 
 A word and its phonemes, which spaces part, stand in two columns that a tab parts. A
 word that has several pronunciations stands in several lines: the closest one counts.
-Measured on French: README.md, where `data.max_length` is 40.
+Measured in 15 languages: docs/letters.md.
 """
 
 from seq2seq_jax.config import Config, DataConfig, ModelConfig, TrainingConfig
@@ -33,6 +33,7 @@ def get_config() -> Config:
             batch_tokens=2048,
             learning_rate=2e-3,
             schedule="cosine",
+            ema=0.995,
             eval_every=250,
             metric="exact_match",
             eval_beam_size=5,

@@ -105,7 +105,7 @@ def test_units_are_one_for_each_id_and_join_to_the_text(kind):
     if units is not None:
         text = "the 龍 cat 龍龍"
         assert len(units.cut(text)) == len(TRAINED[kind].encode(text))
-        assert units.glue.join(units.cut(text)) == text
+        assert units.join(units.cut(text)) == text
 
 
 @pytest.mark.parametrize("kind", KINDS)

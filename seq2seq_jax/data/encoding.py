@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from seq2seq_jax.config import DataConfig
+from seq2seq_jax.data.copies import beside
 from seq2seq_jax.data.corpus import Corpus, CorpusWriter, open_corpus, stale
 from seq2seq_jax.data.sources import Pairs
 from seq2seq_jax.data.tokenizers import TOKENIZERS, Tokenizer
@@ -30,18 +31,20 @@ def encode(
     data: DataConfig,
     folder: Path,
     log: Log,
+    copies: bool = False,
 ) -> Corpus:
     """The corpus of a split: from the cache in `folder`, or made there from the pairs.
 
     Training pairs over `data.max_length` are dropped, truncated or refused, as
     `data.long_lines` says; development and test pairs are always kept: their ids are
-    cut, their text stays whole.
+    cut, their text stays whole. With `copies`, ids are those of `data.copies`.
 
     Raises:
         InputError: if no pair is left, or for a long one where the policy is error.
     """
     policy = data.long_lines if split == "train" else "truncate"
     key = [pairs.fingerprint, *map(fingerprint, tokenizers), data.max_length, policy]
+    key += ["copies"] * copies
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
     path = folder / f"{split}-{digest}"
     corpus = open_corpus(path)
@@ -50,8 +53,9 @@ def encode(
     if path.exists():
         log(f"{path} is damaged: it is made again")  # or of an older version
     size = max(tokenizer.size for tokenizer in tokenizers)
+    size += data.max_length * copies
     with CorpusWriter(path, size, keep_text=split != "train") as writer:
-        counts = _write(pairs, tokenizers, data.max_length, policy, writer)
+        counts = _write(pairs, tokenizers, data.max_length, policy, writer, copies)
         pairs.check()
         corpus = writer.finish(counts)
     for old in stale(path):
@@ -71,12 +75,15 @@ def _write(
     max_length: int,
     policy: str,
     writer: CorpusWriter,
+    copies: bool,
 ) -> dict[str, int]:
     """Encode every pair; returns the counts, tokens with EOS."""
     counts = dict.fromkeys(COUNTS, 0)
     room = max_length - 1  # EOS takes one
     left, right = tokenizers
     for index, (source_text, target_text) in enumerate(pairs):
+        if copies:  # both sides' tokenisers are one
+            left = right = beside(tokenizers[0], source_text, room)
         source, target = left.encode(source_text), right.encode(target_text)
         if len(source) > room or len(target) > room:
             if policy == "error":

@@ -17,6 +17,7 @@ from seq2seq_jax.data.plan import BatchPlan
 from seq2seq_jax.data.sources import Pairs, open_pairs
 from seq2seq_jax.data.tokenizers import TOKENIZERS, Tokenizer
 from seq2seq_jax.errors import InputError, choose
+from seq2seq_jax.nn.heads import HEADS
 from seq2seq_jax.types import Batch
 
 SIDES = ("source", "target")
@@ -63,11 +64,11 @@ def prepare(config: Config, workdir: str | Path, log: Log) -> Prepared:
     opened = {split: open_pairs(data, split, log) for split in SPLITS}
     pairs = {split: found for split, found in opened.items() if found is not None}
     both = load_tokenizers(data, workdir / "tokenizers")
-    new = both is None
+    new, copies = both is None, HEADS[config.model.head].copies
     if both is None:
         both = train_tokenizers(pairs["train"], data)
     corpora = {  # the big one last: a fault in the others shows soon
-        split: encode(pairs[split], split, both, data, workdir / "data", log)
+        split: encode(pairs[split], split, both, data, workdir / "data", log, copies)
         for split in reversed(SPLITS)
         if split in pairs
     }

@@ -5,9 +5,10 @@ characters and words is a `Vocabulary`; bytes need none; SentencePiece has its o
 """
 
 import hashlib
+import itertools
 import json
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,11 +26,11 @@ class Units(NamedTuple):
 
     Attributes:
         cut: a text to its units: one for each id of `encode`, known or not.
-        glue: what stands between two units in a text.
+        join: units to the text that they stand for.
     """
 
     cut: Callable[[str], list[str]]
-    glue: str
+    join: Callable[[Iterable[str]], str]
 
 
 class Kind(NamedTuple):
@@ -92,7 +93,7 @@ def _vocabulary_kind(
         dump=vocabulary.dump,
         parse=vocabulary.parse,
         suffix=".vocab",
-        units=Units(lambda text: list(cut(text)), glue),
+        units=Units(lambda text: list(cut(text)), glue.join),
     )
 
 
@@ -127,7 +128,11 @@ DECOMPOSED = _vocabulary_kind(
 DECOMPOSED = DECOMPOSED._replace(
     decode=lambda model, ids: unicodedata.normalize(
         "NFC", TOKENIZERS["char"].decode(model, ids)
-    )
+    ),
+    units=Units(
+        lambda text: list(unicodedata.normalize("NFD", text)),
+        lambda units: unicodedata.normalize("NFC", "".join(units)),
+    ),
 )
 
 # Characters are Unicode code points as they stand: nothing is normalised, so that
@@ -195,7 +200,13 @@ class Tokenizer:
 
         UNK is `<unk>` among words, `⁇` among characters and in SentencePiece.
         """
-        return TOKENIZERS[self.kind].decode(self.model, list(_content(ids)))
+        return TOKENIZERS[self.kind].decode(self.model, self.content(ids))
+
+    @staticmethod
+    def content(ids: Iterable[int]) -> list[int]:
+        """Ids up to the first EOS, without PAD and BOS."""
+        before = itertools.takewhile(lambda index: index != EOS, map(int, ids))
+        return [index for index in before if index not in (PAD, BOS)]
 
     @property
     def tokens(self) -> list[str]:
@@ -260,14 +271,6 @@ class Tokenizer:
         write_atomic(folder / f"{name}{TOKENIZERS[self.kind].suffix}", data)
         text = json.dumps(header, indent=2) + "\n"
         write_atomic(folder / f"{name}.json", text.encode())
-
-
-def _content(ids: Iterable[int]) -> Iterator[int]:
-    for index in map(int, ids):
-        if index == EOS:
-            return
-        if index not in (PAD, BOS):
-            yield index
 
 
 def train(

@@ -15,9 +15,11 @@ import numpy as np
 
 from seq2seq_jax import __version__
 from seq2seq_jax.durable import sync_tree
+from seq2seq_jax.errors import InputError
 from seq2seq_jax.exporting import programs, reader, readme, runner, weights
 from seq2seq_jax.inference.options import Search
 from seq2seq_jax.inference.predictor import Predictor
+from seq2seq_jax.nn.heads import HEADS
 from seq2seq_jax.training.averaging import check_output
 
 MANIFEST = "manifest.json"
@@ -56,6 +58,7 @@ def write(
         InputError: the folder is there already, or cannot be.
     """
     check_output(folder)
+    check_head(predictor)
     made = Path(
         tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.absolute().parent)
     )
@@ -69,6 +72,15 @@ def write(
         shutil.rmtree(made, ignore_errors=True)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): path.stat().st_size for path in files}
+
+
+def check_head(predictor: Predictor) -> None:
+    """Refuse a model whose ids the folder's own tokenisers could not read."""
+    if HEADS[predictor.config.head].copies:
+        raise InputError(
+            f"model.head {predictor.config.head!r} copies tokens that the vocabulary "
+            f"lacks, which an exported folder cannot say: serve the workdir instead"
+        )
 
 
 def fill(

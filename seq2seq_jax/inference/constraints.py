@@ -121,7 +121,8 @@ def unmannerly(
     if manners.ngram:
         banned |= repeats(said, count, manners.ngram, size)
     if manners.banned is not None:
-        banned |= manners.banned
+        known = jnp.asarray(manners.banned)  # what is copied stands behind it
+        banned |= jnp.pad(known, (0, size - len(known)))
     if manners.phrases is not None:
         banned |= completes(said, count, manners.phrases, size)
     return banned

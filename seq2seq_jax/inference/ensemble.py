@@ -12,6 +12,7 @@ from seq2seq_jax.inference.inputs import Item
 from seq2seq_jax.inference.mixing import MIXES
 from seq2seq_jax.inference.predictor import Predictor, warn_user
 from seq2seq_jax.nn.encoder import ENCODERS
+from seq2seq_jax.nn.heads import HEADS
 from seq2seq_jax.nn.scores import SCORES
 from seq2seq_jax.types import UNK
 
@@ -71,6 +72,8 @@ class Ensemble(Predictor):
 
     def others(self, source: str) -> tuple[list[int], ...]:
         """What the other members read a source as, without EOS."""
+        if HEADS[self.config.head].copies:  # all cut it alike
+            return (self.beside(source)[0].encode(source),) * (self.size - 1)
         tokenizers = (member.source_tokenizer for member in self.members[1:])
         return tuple(one.encode(source) for one in tokenizers)
 
@@ -148,6 +151,12 @@ def check(members: Sequence[Predictor]) -> None:
             raise InputError(
                 f"model {1 if reads[1] else number} of the ensemble is a language "
                 f"model and another one is not, expected models of one kind"
+            )
+        copies = [HEADS[one.config.head].copies for one in (first, other)]
+        if copies[0] != copies[1]:
+            raise InputError(
+                f"model {1 if copies[0] else number} of the ensemble may copy what it "
+                f"reads and another one may not, expected models of one model.head"
             )
         told = difference(first.target_tokenizer, other.target_tokenizer)
         if told:

@@ -96,7 +96,7 @@ def search_tree(predictor: Predictor, text: str, **wishes: Any) -> Found:
     noted = predictor.begin_search(search, False, banned, [item], one, decode)
     found, trace = jax.device_get(noted)
     (every,) = predictor.read_hypotheses(search, [item], found)
-    tree = nodes(trace, len(every), predictor.target_tokenizer)
+    tree = nodes(trace, len(every), predictor.beside(text)[1])
     return Found(
         every, tree, [token_log_probs(tree, rank) for rank in range(len(every))]
     )

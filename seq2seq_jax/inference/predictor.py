@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from seq2seq_jax.config import ModelConfig
+from seq2seq_jax.data import copies
 from seq2seq_jax.data.tokenizers import Tokenizer
 from seq2seq_jax.errors import choose
 from seq2seq_jax.inference import (
@@ -36,12 +37,11 @@ from seq2seq_jax.inference.options import Search
 from seq2seq_jax.inference.parted import parted
 from seq2seq_jax.inference.results import Hypothesis, Score
 from seq2seq_jax.nn import checks, model
+from seq2seq_jax.nn.heads import HEADS
 from seq2seq_jax.nn.scores import SCORES
 from seq2seq_jax.types import UNK, Hypotheses, Params
 
 SCORED = 2048  # of a batch whose targets are given: it has logits of all tokens
-
-__all__ = ["Hypothesis", "Predictor", "Score"]
 
 
 def warn_user(message: str) -> None:
@@ -246,10 +246,17 @@ class Predictor:
         """Ids of pairs; at the end `warn` is told how many texts were cut."""
 
         def encode(source: str, target: str) -> tuple[list[int], ...]:
-            said = self.target_tokenizer.encode(target)
-            return self.source_tokenizer.encode(source), said, *self.others(source)
+            reader, writer = self.beside(source)
+            return reader.encode(source), writer.encode(target), *self.others(source)
 
         return inputs.as_items(pairs, encode, self.max_length, self.warn)
+
+    def beside(self, source: str) -> tuple[Tokenizer, Tokenizer]:
+        """Of a source and its outputs: those of a head that copies know the source."""
+        if not HEADS[self.config.head].copies:
+            return self.tokenizers
+        one = copies.beside(self.source_tokenizer, source, self.max_length - 1)
+        return one, one
 
     def others(self, source: str) -> tuple[list[int], ...]:
         """What other models read a source as, without EOS; this one is alone."""
@@ -311,9 +318,10 @@ class Predictor:
         found = jax.device_get(found)
         for row, item in enumerate(items):
             pieces = self.source_pieces(item)
-            every = results.hypotheses(found, row, pieces, self.target_tokenizer)
+            both = self.beside(item.text)
+            every = results.hypotheses(found, row, pieces, both[1])
             if search.replace_unk:
-                every = unknown.replace(every, item.text, search, *self.tokenizers)
+                every = unknown.replace(every, item.text, search, *both)
             said = list(every)
             if search.mbr:
                 sampled = search.temperature is not None
@@ -329,13 +337,13 @@ class Predictor:
             yield results.score(
                 log_probs[row],
                 weights[row] if self.looks else None,
-                self.target_tokenizer.pieces(item.target),
+                self.beside(item.text)[1].pieces(item.target),
                 self.source_pieces(item),
             )
 
     def source_pieces(self, item: Item) -> list[str]:
         """A printable string for each source id; unknown units as the text has them."""
-        pieces = self.source_tokenizer.pieces(item.source)
+        pieces = self.beside(item.text)[0].pieces(item.source)
         if UNK not in item.source:
             return pieces
         shown = self.source_tokenizer.show(item.text)[: len(pieces) - 1]

@@ -69,7 +69,7 @@ def replaced(
             parts.append(dictionary.get(word, word))
         elif token != EOS:
             parts.append(target_tokenizer.decode([token]))
-    return dataclasses.replace(said, text=glue.glue.join(parts))
+    return dataclasses.replace(said, text=glue.join(parts))
 
 
 def check(
