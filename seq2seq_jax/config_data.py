@@ -54,7 +54,7 @@ class DataConfig:
     """where TFDS keeps prepared data; None: TFDS's own default"""
     source_tokenizer: str = "sentencepiece"
     """char, char_nfd (decomposed), char_features (behind a tab), byte, word (white
-    space) or sentencepiece"""
+    space), word_marks (punctuation apart) or sentencepiece"""
     target_tokenizer: str = "sentencepiece"
     """char, byte, word (white space) or sentencepiece"""
     shared_vocab: bool = False

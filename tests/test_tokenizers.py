@@ -24,7 +24,8 @@ SEEN = "".join(sorted(set("".join(LINES))))
 def test_lines_of_the_training_text_come_back(kind):
     tokenizer = TRAINED[kind]
     for line in LINES:
-        expected = " ".join(line.split()) if kind == "word" else line
+        words = kind.startswith("word")
+        expected = " ".join(line.split()) if words else line
         assert tokenizer.decode(tokenizer.encode(line)) == expected
 
 
@@ -43,6 +44,12 @@ def test_features_are_units_and_no_characters(text):
     word, tab, features = text.partition("\t")
     assert made[: len(word)] == list(word)
     assert len(made) - len(word) == (features.count(";") + 1 if tab else 0)
+
+
+@settings(deadline=None)
+@given(st.text(alphabet="ab .'￭(é"))
+def test_words_and_marks_bring_back_any_text_but_for_the_length_of_spaces(text):
+    assert units.join_marks(units.cut_marks(text)) == " ".join(text.split())
 
 
 @settings(deadline=None)

@@ -15,7 +15,14 @@ from typing import Any, NamedTuple
 
 from seq2seq_jax.data import subwords, vocabulary
 from seq2seq_jax.data.files import write_atomic
-from seq2seq_jax.data.units import cut_features, show_character, show_unit
+from seq2seq_jax.data.units import (
+    cut_features,
+    cut_marks,
+    join_marks,
+    show_character,
+    show_unit,
+    show_word,
+)
 from seq2seq_jax.data.vocabulary import SPECIAL, Vocabulary
 from seq2seq_jax.errors import InputError, choose
 from seq2seq_jax.types import BOS, EOS, PAD, UNK
@@ -72,11 +79,11 @@ def _encoder(cut: Callable[[str], Iterable[str]]) -> Callable[[Any, str], list[i
 
 def _vocabulary_kind(
     cut: Callable[[str], Iterable[str]],
-    glue: str,
+    join: Callable[[Iterable[str]], str],
     show: Callable[[str], str],
     unknown: str,
 ) -> Kind:
-    """A kind whose units `cut` finds in a text and `glue` joins again."""
+    """A kind whose units `cut` finds in a text and `join` joins again."""
 
     def unit(model: Vocabulary, index: int) -> str:
         return vocabulary.unit_of(model, index, unknown)
@@ -87,13 +94,13 @@ def _vocabulary_kind(
         ),
         size=vocabulary.size_of,
         encode=_encoder(cut),
-        decode=lambda model, ids: glue.join(unit(model, i) for i in ids),
+        decode=lambda model, ids: join(unit(model, i) for i in ids),
         piece=lambda model, index: show(unit(model, index)),
         show=lambda model, text: [show(unit) for unit in cut(text)],
         dump=vocabulary.dump,
         parse=vocabulary.parse,
         suffix=".vocab",
-        units=Units(lambda text: list(cut(text)), glue.join),
+        units=Units(lambda text: list(cut(text)), join),
     )
 
 
@@ -123,29 +130,25 @@ BYTE = Kind(
 
 # Characters in parts: Hangul as jamo, letters without their marks. Texts come composed.
 DECOMPOSED = _vocabulary_kind(
-    lambda text: unicodedata.normalize("NFD", text), "", show_character, "⁇"
-)
-DECOMPOSED = DECOMPOSED._replace(
-    decode=lambda model, ids: unicodedata.normalize(
-        "NFC", TOKENIZERS["char"].decode(model, ids)
-    ),
-    units=Units(
-        lambda text: list(unicodedata.normalize("NFD", text)),
-        lambda units: unicodedata.normalize("NFC", "".join(units)),
-    ),
+    lambda text: unicodedata.normalize("NFD", text),
+    lambda units: unicodedata.normalize("NFC", "".join(units)),
+    show_character,
+    "⁇",
 )
 
 # Characters are Unicode code points as they stand: nothing is normalised, so that
 # decode(encode(text)) is the text, but for `char_nfd`, whose texts are in NFC. Words
-# are what white space parts, as `str.split` sees it, and are joined by single spaces.
+# are what white space parts, as `str.split` sees it, and are joined by single spaces;
+# `word_marks` has marks of punctuation apart from them.
 # Bytes have all 256 ids whatever the limits. An unknown character is said as one
 # character, so that error rates count it once.
 TOKENIZERS: dict[str, Kind] = {
-    "char": _vocabulary_kind(lambda text: text, "", show_character, "⁇"),
-    "char_features": _vocabulary_kind(cut_features, "", show_unit, "⁇"),
+    "char": _vocabulary_kind(lambda text: text, "".join, show_character, "⁇"),
+    "char_features": _vocabulary_kind(cut_features, "".join, show_unit, "⁇"),
     "char_nfd": DECOMPOSED,
     "byte": BYTE,
-    "word": _vocabulary_kind(str.split, " ", lambda word: word, SPECIAL[UNK]),
+    "word": _vocabulary_kind(str.split, " ".join, lambda word: word, SPECIAL[UNK]),
+    "word_marks": _vocabulary_kind(cut_marks, join_marks, show_word, SPECIAL[UNK]),
     "sentencepiece": Kind(
         train=subwords.train,
         size=lambda model: model.get_piece_size(),
@@ -250,8 +253,11 @@ class Tokenizer:
             return [unit for units in each for unit in units]
         if self.units is None:
             return self.show(text)
+        units = self.units.cut(text)
+        if self.kind == "word_marks":
+            return [join_marks([".", unit])[1:] for unit in units]
         apart = " " if self.kind == "word" else ""
-        return [apart + unit for unit in self.units.cut(text)]
+        return [apart + unit for unit in units]
 
     def dump(self) -> bytes:
         """The model's own bytes; equal ones cut texts alike."""

@@ -1,4 +1,10 @@
-"""Units of text: how it is cut into letters and features, and how they are shown."""
+"""Units of text: how it is cut into letters, features or words, and how they show."""
+
+import re
+from collections.abc import Iterable
+
+JOINED = "￭"  # before a unit that no space parts from the one before
+WORD_OR_MARK = re.compile(r"\w+|[^\w\s]")
 
 
 def show_character(character: str) -> str:
@@ -33,3 +39,42 @@ def show_unit(unit: str) -> str:
     ('␣', ';N')
     """
     return show_character(unit) if len(unit) == 1 else f";{unit[1:]}"
+
+
+def cut_marks(text: str) -> list[str]:
+    """Words, and marks of punctuation each for itself.
+
+    `￭` stands before what no space parts from the unit before it, so that the text can
+    be put together again, but for the length of its spaces.
+
+    >>> cut_marks("It's (not) so.")
+    ['It', "￭'", '￭s', '(', '￭not', '￭)', 'so', '￭.']
+    """
+    units, end = [], -1
+    for found in WORD_OR_MARK.finditer(text):
+        joined = JOINED if found.start() == end else ""
+        units.append(joined + found.group())
+        end = found.end()
+    return units
+
+
+def join_marks(units: Iterable[str]) -> str:
+    """What `cut_marks` has cut; a `￭` alone is one of the text's own.
+
+    >>> join_marks(cut_marks("It's (not)  so.")), join_marks(cut_marks("a ￭ b￭"))
+    ("It's (not) so.", 'a ￭ b￭')
+    """
+    text = ""
+    for unit in units:
+        joined = len(unit) > 1 and unit[0] == JOINED
+        text += unit[1:] if joined else " " * bool(text) + unit
+    return text
+
+
+def show_word(unit: str) -> str:
+    """A unit with what cannot be seen as its number.
+
+    >>> show_word("￭b"), show_word("￭\\x00")
+    ('￭b', '￭U+0000')
+    """
+    return "".join(map(show_character, unit))

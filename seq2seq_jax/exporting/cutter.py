@@ -25,9 +25,30 @@ def with_features(text):
     return units
 
 
+def with_marks(text):
+    """Words and marks of punctuation; `￭` before what no space parts from the last.
+
+    >>> with_marks("so it's")
+    ['so', 'it', "￭'", '￭s']
+    """
+    found, last = [], None
+    for one in re.finditer(r"\w+|[^\w\s]", text):
+        found.append(("￭" if last == one.start() else "") + one.group())
+        last = one.end()
+    return found
+
+
+def put_together(units):
+    """What `with_marks` has cut."""
+    parts = [x[1:] if len(x) > 1 and x[0] == "￭" else " " + x for x in units]
+    text = "".join(parts)
+    return text[1:] if text[:1] == " " else text
+
+
 # How a text is cut into units, by the kinds whose units are text.
 CUTS: dict = {
     "word": str.split,
+    "word_marks": with_marks,
     "char": list,
     "char_nfd": lambda text: list(unicodedata.normalize("NFD", text)),
     "char_features": with_features,
@@ -76,7 +97,10 @@ class Tokenizer:
         if self.kind == "byte":
             data = bytes(i - SPECIAL for i in ids if i != UNK)
             return data.decode("utf-8", errors="replace")
-        unknown, glue = ("<unk>", " ") if self.kind == "word" else ("⁇", "")
-        said = (unknown if i == UNK else self.units[i - SPECIAL] for i in ids)
+        words = self.kind.startswith("word")
+        unknown, glue = ("<unk>", " ") if words else ("⁇", "")
+        said = [unknown if i == UNK else self.units[i - SPECIAL] for i in ids]
+        if self.kind == "word_marks":
+            return put_together(said)
         text = glue.join(said)
         return unicodedata.normalize("NFC", text) if self.kind == "char_nfd" else text
