@@ -13,6 +13,7 @@ from pathlib import Path
 
 from seq2seq_jax.config_data import DataConfig as DataConfig
 from seq2seq_jax.config_model import ModelConfig as ModelConfig
+from seq2seq_jax.config_series import SeriesConfig as SeriesConfig
 from seq2seq_jax.config_training import TrainingConfig as TrainingConfig
 from seq2seq_jax.errors import InputError
 from seq2seq_jax.fields import flatten as flatten
@@ -25,6 +26,8 @@ class Config:
 
     data: DataConfig = field(default_factory=DataConfig)
     """the pairs"""
+    series: SeriesConfig = field(default_factory=SeriesConfig)
+    """series of numbers, in place of pairs"""
     model: ModelConfig = field(default_factory=ModelConfig)
     """the model"""
     training: TrainingConfig = field(default_factory=TrainingConfig)

@@ -15,8 +15,11 @@ class ModelConfig:
     """units of each layer; of each direction in a bidirectional encoder"""
     decoder_hidden_size: int | None = None
     """units of a decoder layer; None: hidden_size"""
+    frontend: str = "tokens"
+    """what makes vectors of a source's items: tokens (embeddings) or features (a
+    projection of numbers)"""
     embedding_size: int = 256
-    """size of token embeddings"""
+    """size of token embeddings, or of what a frontend makes"""
     encoder_layers: int = 1
     """layers of the encoder"""
     decoder_layers: int = 1
@@ -63,7 +66,9 @@ class ModelConfig:
     """rank of the output layer, a product of two matrices; None: one full matrix"""
     head: str = "vocabulary"
     """what the decoder's readout says: vocabulary, or pointer, which may copy a source
-    token too"""
+    token too; of series mean, gaussian or quantiles"""
+    quantiles: int = 9
+    """head quantiles: how many, evenly spaced, an odd number; 9: 10 % to 90 %"""
     dropout: float = 0.2
     """share of units dropped at the input of every recurrent layer"""
     attention_dropout: float = 0.0

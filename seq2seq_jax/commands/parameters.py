@@ -31,7 +31,7 @@ def main(args: Sequence[str], prog: str) -> None:
     options, _ = recipes.parse(
         Options, args, prog, DESCRIPTION, "configs/NAME.py[:VARIANT]"
     )
-    config = Config(options.data, options.model, options.training)
+    config = Config(**recipes.sections(options))
     counts = count(config)
     if options.paths:
         print("\n".join(listed(config)))

@@ -53,7 +53,7 @@ def main(args: Sequence[str], prog: str) -> None:
     targets.prepare(topology)
     if topology.device.platform == "cpu":
         keep_compiled()
-    config = Config(options.data, options.model, options.training)
+    config = Config(**recipes.sections(options))
     found = targets.devices(topology)
     report.check(config, options.beam_size, parallel.of_hosts(found).count)
     plan = report.make(

@@ -1,5 +1,6 @@
 """Recipes: Python files whose `get_config()` returns a `Config`."""
 
+import dataclasses
 import difflib
 import importlib.util
 import inspect
@@ -44,11 +45,15 @@ def parse(
         raise InputError(f"a recipe is missing, expected `{prog} {example}`")
     name = read.positional[0] if read.positional else ""
     recipe = load(name) if name else Config()
-    defaults = options(
-        data=recipe.data, model=recipe.model, training=recipe.training, **more
-    )
+    defaults = options(**sections(recipe), **more)
     rest = read._replace(positional=read.positional[1:])
     return flags.make(options, rest, defaults, f"{prog} CONFIG", description), name
+
+
+def sections(options: Config) -> dict[str, Any]:
+    """The sections of a config, by name; of options that have its fields among them."""
+    names = (field.name for field in dataclasses.fields(Config))
+    return {name: getattr(options, name) for name in names}
 
 
 def load(recipe: str) -> Config:

@@ -61,7 +61,7 @@ def train(args: Sequence[str], prog: str) -> int:
     where = processes.place(
         options.distributed, options.processes, options.process_index
     )
-    config = Config(options.data, options.model, options.training)
+    config = Config(**recipes.sections(options))
     validate(config)
     if options.workdir.exists() and not options.workdir.is_dir():
         raise InputError(f"--workdir {options.workdir} is a file, expected a folder")

@@ -15,6 +15,7 @@ from seq2seq_jax.nn.cells import CELLS
 from seq2seq_jax.nn.decoder import readout_size
 from seq2seq_jax.nn.decoders import DECODERS
 from seq2seq_jax.nn.encoder import ENCODERS
+from seq2seq_jax.nn.frontends import FRONTENDS
 from seq2seq_jax.nn.heads import HEADS
 from seq2seq_jax.nn.recurrence import SCANS
 from seq2seq_jax.nn.residuals import RESIDUALS
@@ -24,6 +25,7 @@ from seq2seq_jax.nn.unread import READERS
 TIES = ("none", "input", "output", "all")
 DTYPES = ("float32", "bfloat16")
 TABLES: dict[str, Iterable[str]] = {
+    "frontend": FRONTENDS,
     "cell": CELLS,
     "encoder": ENCODERS,
     "residual": RESIDUALS,
@@ -166,7 +168,12 @@ def check_attention(config: ModelConfig) -> None:
 
 
 def check_head(config: ModelConfig, shared_vocab: bool) -> None:
-    """What a head that copies needs."""
+    """What a head that copies needs, and one that says numbers."""
+    if HEADS[config.head].width is not None and config.quantiles % 2 == 0:
+        raise InputError(
+            f"model.quantiles is {config.quantiles}, expected an odd number: the one "
+            f"in the middle is the median, which the decoder reads"
+        )
     if not HEADS[config.head].copies:
         return
     told = f"model.head {config.head!r} copies tokens that attention looks at"
@@ -182,8 +189,25 @@ def check_head(config: ModelConfig, shared_vocab: bool) -> None:
         )
 
 
+def check_tables(config: ModelConfig) -> None:
+    """Refuse to tie embeddings where a side has none."""
+    told = f"model.tied_embeddings is {config.tied_embeddings!r}"
+    if HEADS[config.head].width is not None:
+        raise InputError(
+            f"{told}, but model.head {config.head!r} says numbers, which have no "
+            f"embeddings: set model.tied_embeddings none"
+        )
+    if config.frontend != "tokens" and config.tied_embeddings != "output":
+        raise InputError(
+            f"{told}, but model.frontend {config.frontend!r} has no embeddings: set "
+            f"model.tied_embeddings none"
+        )
+
+
 def check_ties(config: ModelConfig, shared_vocab: bool) -> None:
     """Tied embeddings."""
+    if config.tied_embeddings != "none":
+        check_tables(config)
     readout = readout_size(config)
     tied = config.tied_embeddings
     if tied in ("input", "all") and not ENCODERS[config.encoder].reads:

@@ -41,4 +41,26 @@ def tokens(params: Params, source: Array, cut: Shards | None = None) -> jax.Arra
     return shards.embed(params["table"], source, cut)
 
 
-FRONTENDS = {"tokens": Frontend(tokens_init, tokens)}
+def features_init(
+    key: jax.Array, source_size: int, embedding_size: int, inits: layers.Initializers
+) -> Params:
+    """A layer `[F, E]` with a bias."""
+    return layers.dense_init(key, source_size, embedding_size, inits.kernel)
+
+
+def features(params: Params, source: Array, cut: Shards | None = None) -> jax.Array:
+    """A projection of feature vectors: `[..., S, F] -> [..., S, E]`, x W + b.
+
+    >>> import jax.numpy as jnp
+    >>> features({"kernel": jnp.ones((2, 1)), "bias": jnp.ones(1)}, jnp.ones((3, 2)))
+    Array([[3.],
+           [3.],
+           [3.]], dtype=float32)
+    """
+    return layers.dense(params, source)
+
+
+FRONTENDS = {
+    "tokens": Frontend(tokens_init, tokens),
+    "features": Frontend(features_init, features),
+}

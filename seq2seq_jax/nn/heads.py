@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import jax
 
-from seq2seq_jax.nn import layers
+from seq2seq_jax.config import ModelConfig
+from seq2seq_jax.nn import layers, real_heads
 from seq2seq_jax.nn.candidates import sampled_cross_entropy
 from seq2seq_jax.nn.losses import linear_cross_entropy
 from seq2seq_jax.nn.pointer import pointer, pointer_init, pointer_loss
@@ -29,6 +30,10 @@ class Head(NamedTuple):
             and table are float32, products are `dtype`. None: there is none.
         copies: whether it may say a token of the source: `init` is also told how much
             wider than R the readout is, for its gate, and there is no `cut`.
+        width: of a head that says numbers: `(config) -> W`, how many of each target;
+            `init` is told it last, and outputs are `[..., M, W]`. None: it says tokens.
+        point: `(outputs [..., M, W]) -> [..., M]`, what the decoder reads next.
+        settings: fields of the config that not every head reads.
     """
 
     init: Callable[..., Params]
@@ -36,6 +41,14 @@ class Head(NamedTuple):
     loss: Callable[..., Sums]
     sampled_loss: Callable[..., Sums] | None = None
     copies: bool = False
+    width: Callable[[ModelConfig], int] | None = None
+    point: Callable[[jax.Array], jax.Array] = real_heads.first
+    settings: tuple[str, ...] = ()
+
+    @property
+    def hears(self) -> str:
+        """The entry of `FRONTENDS` that makes vectors of what the decoder reads."""
+        return "tokens" if self.width is None else "features"
 
 
 def vocabulary_init(
@@ -108,9 +121,34 @@ def vocabulary_sampled_loss(
     )
 
 
+def real_head(
+    apply: Callable[..., jax.Array],
+    each: Callable[[jax.Array, jax.Array], jax.Array],
+    width: Callable[[ModelConfig], int],
+    point: Callable[[jax.Array], jax.Array] = real_heads.first,
+    settings: tuple[str, ...] = (),
+) -> Head:
+    """A head that says numbers, from its outputs and a target's own loss."""
+    loss = real_heads.losses_of(apply, each)
+    return Head(
+        real_heads.init, apply, loss, width=width, point=point, settings=settings
+    )
+
+
 HEADS = {
     "vocabulary": Head(
         vocabulary_init, vocabulary, vocabulary_loss, vocabulary_sampled_loss
     ),
     "pointer": Head(pointer_init, pointer, pointer_loss, copies=True),
+    "mean": real_head(real_heads.mean, real_heads.squared_error, lambda config: 1),
+    "gaussian": real_head(
+        real_heads.gaussian, real_heads.gaussian_nll, lambda config: 2
+    ),
+    "quantiles": real_head(
+        real_heads.quantiles,
+        real_heads.pinball,
+        lambda config: config.quantiles,
+        real_heads.median,
+        ("quantiles",),
+    ),
 }

@@ -12,13 +12,20 @@ import jax.numpy as jnp
 from seq2seq_jax.config import ModelConfig
 from seq2seq_jax.nn import decoder, feedback, layers
 from seq2seq_jax.nn.encoder import ENCODERS
+from seq2seq_jax.nn.ends import (
+    embed,
+    embed_source,
+    is_input_tied,
+    is_output_tied,
+    logits,
+    said,
+    tied_table,
+)
 from seq2seq_jax.nn.frontends import FRONTENDS
 from seq2seq_jax.nn.heads import HEADS
 from seq2seq_jax.nn.losses import coverage_loss
 from seq2seq_jax.nn.pointer import readable
-from seq2seq_jax.nn.recurrence import to_time_major
 from seq2seq_jax.nn.shards import Shards
-from seq2seq_jax.nn.stack import Noise
 from seq2seq_jax.types import (
     Array,
     AttentionMemory,
@@ -31,30 +38,43 @@ from seq2seq_jax.types import (
     Sums,
 )
 
-FRONTEND = FRONTENDS["tokens"]
 TABLES = ("source", "target")  # embeddings
 SHARES = 1 << 25  # numbers of a table that `prepared` makes, at most: 128 MiB
 
 
 def init_params(
-    key: jax.Array, config: ModelConfig, source_vocab_size: int, target_vocab_size: int
+    key: jax.Array,
+    config: ModelConfig,
+    source_vocab_size: int,
+    target_vocab_size: int,
+    heard_size: int | None = None,
 ) -> Params:
-    """All parameters, float32, as nested dicts and lists."""
+    """All parameters, float32, as nested dicts and lists.
+
+    Args:
+        source_vocab_size: ids of a source, or features of one of its items.
+        target_vocab_size: ids, or numbers, that a step says.
+        heard_size: numbers that the decoder reads at a step; None: what it says.
+    """
     inits = layers.initializers(config.init, config.init_scale)
     keys = jax.random.split(key, 5)
     size, readout = config.embedding_size, decoder.readout_size(config)
     tied, reader = is_output_tied(config), ENCODERS[config.encoder]
     head, wider = HEADS[config.head], decoder.readout_width(config) - readout
     beside = (wider,) if head.copies else ()
+    if head.width is not None:
+        beside = (head.width(config),)
+    hears, heard = FRONTENDS[head.hears], heard_size or target_vocab_size
     table = inits._replace(embedding=inits.tied) if tied else inits
     params = {
-        "target": FRONTEND.init(keys[1], target_vocab_size, size, table),
+        "target": hears.init(keys[1], heard, size, table),
         "encoder": reader.init(keys[2], config, inits),
         "decoder": decoder.init(keys[3], config, inits),
         "head": head.init(keys[4], readout, target_vocab_size, inits, tied, *beside),
     }
     if reader.reads and not is_input_tied(config):
-        params["source"] = FRONTEND.init(keys[0], source_vocab_size, size, inits)
+        reads = FRONTENDS[config.frontend]
+        params["source"] = reads.init(keys[0], source_vocab_size, size, inits)
     return params
 
 
@@ -72,21 +92,14 @@ def encode(
     layer_params = layers.cast_kernels(params["encoder"], config.dtype)
     if not reader.reads:
         return reader.encode(layer_params, config, None, source_mask, key)
-    side = "target" if is_input_tied(config) else "source"
-    embedded = embed(params[side], config, source, cut)
+    if is_input_tied(config):
+        embedded = embed(params["target"], config, source, cut)
+    else:
+        embedded = embed_source(params["source"], config, source, cut)
     encoded = reader.encode(layer_params, config, embedded, source_mask, key)
     if not HEADS[config.head].copies:
         return encoded
     return encoded.replace(items=source)  # type: ignore[attr-defined]
-
-
-def embed(
-    params: Params, config: ModelConfig, ids: Array, cut: Shards | None = None
-) -> jax.Array:
-    """Embeddings of ids, those beyond the vocabulary among them where a head copies."""
-    if HEADS[config.head].copies:
-        ids = readable(ids, len(params["table"]))
-    return FRONTEND.apply(params, ids, cut)
 
 
 def start(
@@ -109,12 +122,12 @@ def step(
 
     Any leading dimensions; a memory `[B, 1, S, C]` serves states `[B, K, H]`.
     """
-    if HEADS[config.head].copies:
-        tokens = readable(tokens, len(params["target"]["table"]))
-    embedded = FRONTEND.apply(params["target"], tokens)
-    shares = params["target"].get("shares")
+    embedded = embed(params["target"], config, tokens)
+    shares, projected = params["target"].get("shares"), None
+    if shares is not None:
+        copies = HEADS[config.head].copies
+        projected = shares[readable(tokens, len(shares)) if copies else tokens]
     params = layers.cast_kernels(params, config.dtype)
-    projected = None if shares is None else shares[tokens]
     state, readout, weights = decoder.step(
         params["decoder"], config, memory, state, embedded, projected=projected
     )
@@ -137,48 +150,11 @@ def prepared(params: Params, config: ModelConfig, limit: int = SHARES) -> Params
     def shares(table: Array) -> jax.Array:
         return decoder.shares(cast["decoder"], config, table)
 
-    table = params["target"]["table"]
+    if (table := params["target"].get("table")) is None:
+        return made
     if math.prod(jax.eval_shape(shares, table).shape) <= limit:
         made["target"] = params["target"] | {"shares": shares(table)}
     return made
-
-
-def logits(
-    params: Params,
-    config: ModelConfig,
-    readout: Array,
-    weights: Array | None = None,
-    items: Array | None = None,
-) -> jax.Array:
-    """The head's output `[..., V]`; a head that copies has `[..., V + S]`.
-
-    `weights [..., S]` and `items` (the source's ids there) are for that one alone.
-    """
-    head, table = HEADS[config.head], tied_table(params, config)
-    if head.copies:
-        looked = Looked(weights, items)  # type: ignore[arg-type]
-        return head.apply(params["head"], readout, table, looked)
-    return head.apply(params["head"], said(config, readout), table)
-
-
-def said(config: ModelConfig, readout: Array) -> Array:
-    """What of a readout the output layer reads: it may be wider, for a gate."""
-    return readout[..., : decoder.readout_size(config)]
-
-
-def is_input_tied(config: ModelConfig) -> bool:
-    """Whether source and target share one table of embeddings."""
-    return config.tied_embeddings in ("input", "all")
-
-
-def is_output_tied(config: ModelConfig) -> bool:
-    """Whether the target's embeddings are the output layer's weights."""
-    return config.tied_embeddings in ("output", "all")
-
-
-def tied_table(params: Params, config: ModelConfig) -> Array | None:
-    """The target embeddings where they are the output layer's weights, else None."""
-    return params["target"]["table"] if is_output_tied(config) else None
 
 
 def run(
@@ -198,7 +174,8 @@ def run(
     encoded = encode(params, config, batch.source, batch.source_mask, keys[0], cut)
     memory, state = start(params, config, encoded)
     if own is not None and key is not None:
-        read = own_inputs(params, config, memory, state, batch.target_in, keys, own)
+        gold = batch.target_in
+        read = feedback.own_inputs(params, config, memory, state, gold, keys, own)
         batch = batch.replace(target_in=read)  # type: ignore[attr-defined]
     # Before the cast: a frequent token's gradient would saturate a bfloat16 sum.
     embedded = embed(params["target"], config, batch.target_in, cut)
@@ -208,45 +185,6 @@ def run(
         params["decoder"], config, memory, state, embedded, keys[2]
     )
     return layers.dropout(keys[3], config.output_dropout, readout), weights
-
-
-def own_inputs(
-    params: Params,
-    config: ModelConfig,
-    memory: AttentionMemory,
-    state: DecoderState,
-    gold: Array,
-    keys: tuple[Key, ...],
-    own: Array,
-) -> jax.Array:
-    """The decoder's inputs `[B, T]` where it reads its own with probability `own`.
-
-    A pass of its own, before the one that learns: it has the same noise, so what it
-    says is what that one would say, and no gradient, as in Bengio et al. 2015. The
-    second pass is then teacher forcing as ever, on other inputs.
-    """
-    params, memory, state = jax.lax.stop_gradient((params, memory, state))
-    cast, shape = layers.cast_kernels(params, config.dtype), gold.shape
-    noise = decoder.make_noise(keys[2], config, gold, shape[-1:])
-    sizes = (*shape, config.embedding_size), (*shape, decoder.readout_width(config))
-    ends = (
-        layers.dropout_mask(keys[1], config.dropout, sizes[0]),
-        layers.dropout_mask(keys[3], config.output_dropout, sizes[1]),
-    )
-
-    def step(state: DecoderState, tokens: jax.Array, here: tuple) -> tuple:
-        (first, last), inputs, zones, seeds = here
-        embedded = layers.apply_mask(embed(params["target"], config, tokens), first)
-        noisy = Noise(inputs, noise.recurrent, zones, seeds)
-        state, readout, weights = decoder.step(
-            cast["decoder"], config, memory, state, embedded, noisy
-        )
-        readout = layers.apply_mask(readout, last)
-        return state, logits(cast, config, readout, weights, memory.items)
-
-    each = to_time_major((ends, noise.inputs, noise.zones, noise.looks))
-    coins = layers.coins(keys[4], own, shape)
-    return feedback.own_inputs(step, state, gold, coins, each)
 
 
 def apply(
@@ -319,6 +257,21 @@ def head_loss(
         looked = Looked(weights, batch.source[..., None, :])
         return head.loss(params["head"], readout, *targets, looked)
     return head.loss(params["head"], said(config, readout), *targets, cut)
+
+
+def forecast(
+    params: Params, config: ModelConfig, batch: Batch
+) -> tuple[jax.Array, jax.Array]:
+    """What a head for numbers says where the decoder reads its own: no teacher forcing.
+
+    Only the first of `target_in` is read whole; of the others, what is not said.
+
+    Returns:
+        Outputs `[B, T, M, W]` and attention weights `[B, T, S]`.
+    """
+    encoded = encode(params, config, batch.source, batch.source_mask)
+    memory, state = start(params, config, encoded)
+    return feedback.rollout(params, config, memory, state, batch.target_in)
 
 
 def token_log_probs(

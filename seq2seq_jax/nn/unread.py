@@ -12,6 +12,7 @@ from seq2seq_jax.nn import sizes
 from seq2seq_jax.nn.alignments import ALIGNMENTS
 from seq2seq_jax.nn.decoders import DECODERS
 from seq2seq_jax.nn.encoder import ENCODERS
+from seq2seq_jax.nn.heads import HEADS
 from seq2seq_jax.nn.residuals import RESIDUALS
 from seq2seq_jax.nn.scores import SCORES
 from seq2seq_jax.unread import Readers, by_tables, either
@@ -44,6 +45,7 @@ TABLES: Mapping[str, Mapping[str, Any]] = {
     "alignment": ALIGNMENTS,
     "attention": SCORES,
     "decoder": DECODERS,
+    "head": HEADS,
 }
 READERS = by_tables("model", TABLES) | {
     "attention_dropout": Readers(

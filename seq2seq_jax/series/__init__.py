@@ -1,0 +1,1 @@
+"""Series of numbers: tables, windows, scales, forecasts."""
