@@ -3,7 +3,7 @@
     python train.py configs/debian_synopsis.py:pointer --workdir runs/pointer \\
         --data.train_tsv train.tsv --data.dev_tsv dev.tsv --data.test_tsv test.tsv
     python train.py configs/debian_synopsis.py:coverage --workdir runs/coverage \\
-        --training.init_from runs/pointer \\
+        --training.init_from runs/pointer --training.init_partial True \\
         --data.train_tsv train.tsv --data.dev_tsv dev.tsv --data.test_tsv test.tsv
 
 Of See et al. 2017: one vocabulary, a bidirectional LSTM, their decoder, additive
@@ -14,14 +14,12 @@ theirs: Adam, dropout and label smoothing, for so few pairs; marks of punctuatio
 words of their own; the first 63 words and marks of a description are read.
 """
 
-from dataclasses import replace
-
 from seq2seq_jax.config import Config, DataConfig, ModelConfig, TrainingConfig
 
 
 def get_config(variant: str = "pointer") -> Config:
     """See et al.'s model, of half its size."""
-    model, training = VARIANTS[variant]
+    attention, head, steps, last = VARIANTS[variant]
     return Config(
         data=DataConfig(
             source_tokenizer="word_marks",
@@ -33,40 +31,32 @@ def get_config(variant: str = "pointer") -> Config:
             long_lines="truncate",
             buckets=4,
         ),
-        model=model,
-        training=training,
+        model=ModelConfig(
+            hidden_size=128,
+            decoder_hidden_size=256,
+            embedding_size=128,
+            attention=attention,
+            decoder="see",
+            head=head,
+            dropout=0.2,
+        ),
+        training=TrainingConfig(
+            steps=steps,
+            batch_tokens=4096,
+            learning_rate=2e-4 if last else 2e-3,
+            schedule="cosine",
+            coverage_loss=1.0 if last else 0.0,
+            eval_every=80 if last else 400,
+            metric="rouge2",
+            eval_beam_size=4,
+            eval_examples=200,
+        ),
     )
 
 
-PLAIN = ModelConfig(
-    hidden_size=128,
-    decoder_hidden_size=256,
-    embedding_size=128,
-    attention="additive",
-    decoder="see",
-    dropout=0.2,
-)
-POINTER = replace(PLAIN, head="pointer")
-FIRST = TrainingConfig(
-    steps=2400,
-    batch_tokens=4096,
-    learning_rate=2e-3,
-    schedule="cosine",
-    eval_every=400,
-    eval_examples=200,
-    metric="rouge2",
-    eval_beam_size=4,
-)
-LAST = replace(
-    FIRST,
-    steps=240,
-    learning_rate=2e-4,
-    eval_every=80,
-    init_partial=True,
-    coverage_loss=1.0,
-)
+# Attention, head, updates, whether it goes on from the one before.
 VARIANTS = {
-    "plain": (PLAIN, FIRST),
-    "pointer": (POINTER, FIRST),
-    "coverage": (replace(POINTER, attention="coverage"), LAST),
+    "plain": ("additive", "vocabulary", 2400, False),
+    "pointer": ("additive", "pointer", 2400, False),
+    "coverage": ("coverage", "pointer", 240, True),
 }

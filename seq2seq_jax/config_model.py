@@ -32,6 +32,11 @@ class ModelConfig:
     """how many of them do, from the bottom; None: all"""
     encoder_projection: int | None = None
     """size that the top encoder layer's outputs are projected to; None: as they are"""
+    sources: int = 1
+    """sources of a line, parted by tabs; each has an encoder of its own"""
+    combination: str = "flat"
+    """several sources: flat (attention over all of them as one), or hierarchical (over
+    each, then over what was found)"""
     reverse_source: bool = False
     """read the source from its last token to its first, the end marker still last"""
     residual: str = "none"

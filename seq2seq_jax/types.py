@@ -50,12 +50,14 @@ class EncoderOutput:
         mask: `[..., S]` bool.
         items: `[..., S]` the ids that were read, for a head that copies them; None:
             nothing asks for them.
+        parts: `[..., S]` which of several sources each is of; None: there is one.
     """
 
     annotations: Array
     carry: Any
     mask: Array
     items: Array | None = None
+    parts: Array | None = None
 
 
 @struct.dataclass
@@ -66,13 +68,14 @@ class AttentionMemory:
         values: `[..., S, C]` annotations, of which contexts are weighted sums.
         keys: `[..., S, A]` what the score compares a query with.
         mask: `[..., S]` bool.
-        items: as the encoder's output has them.
+        items, parts: as the encoder's output has them.
     """
 
     values: Array
     keys: Array
     mask: Array
     items: Array | None = None
+    parts: Array | None = None
 
 
 @struct.dataclass

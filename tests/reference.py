@@ -5,7 +5,7 @@ its real length), each gate by itself. The parameter trees are the package's own
 """
 
 import numpy as np
-from reference_attention import ALIGNMENTS, SCORES
+from reference_attention import ALIGNMENTS, SCORES, softmax
 from reference_cells import CELLS, PARTS, sigmoid
 
 
@@ -16,6 +16,27 @@ def to_float64(params):
     if isinstance(params, (list, tuple)):
         return [to_float64(value) for value in params]
     return np.asarray(params, np.float64)
+
+
+class Annotations(np.ndarray):
+    """Annotations that know which source each is of."""
+
+    def __new__(cls, values, numbers):
+        made = np.asarray(values).view(cls)
+        made.numbers = numbers
+        return made
+
+    def __array_finalize__(self, other):
+        self.numbers = getattr(other, "numbers", None)
+
+
+def part_numbers(source, count):
+    """Which of `count` sources each token is of; each ends with an end marker."""
+    numbers, number = [], 0
+    for token in source:
+        numbers.append(min(number, count - 1))
+        number += token == 2
+    return numbers
 
 
 def cell_step(params, config, carry, x):
@@ -159,6 +180,8 @@ def attend(params, config, query, annotations, state):
 
 def of_head(leaf, head, heads):
     """A head's matrix or number, or its part of what all heads' vectors stand in."""
+    if isinstance(leaf, list):
+        return [of_head(one, head, heads) for one in leaf]
     return leaf[head] if len(leaf) == heads else np.split(leaf, heads)[head]
 
 
@@ -170,6 +193,8 @@ def one_head(params, config, query, annotations, state):
     align = ALIGNMENTS[config.alignment]
     if config.attention == "location_code":  # are logarithms of weights
         weights = np.exp(energies)
+    elif config.combination == "hierarchical":
+        weights = hierarchical(params["combination"], energies, query, annotations)
     else:
         weights = align(params["alignment"], config, energies, query, state)
     context = sum(w * a for w, a in zip(weights, annotations, strict=True))
@@ -179,6 +204,24 @@ def one_head(params, config, query, annotations, state):
         "time": state["time"] + 1,
     }
     return after, context[:0] if config.attention == "none" else context
+
+
+def hierarchical(params, energies, query, annotations):
+    """Weights in each source, then over what was found in those that are not empty."""
+    numbers = annotations.numbers
+    weights, energy, kept = np.zeros(len(numbers)), [], []
+    for number, kernel in enumerate(params["contexts"]):
+        places = [s for s, n in enumerate(numbers) if n == number]
+        if not places:
+            continue
+        weights[places] = softmax(np.array([energies[s] for s in places]))
+        context = sum(weights[s] * np.asarray(annotations[s]) for s in places)
+        squashed = np.tanh(query @ params["query"] + context @ kernel)
+        energy.append(squashed @ params["score"])
+        kept.append(places)
+    for share, places in zip(softmax(np.array(energy)), kept, strict=True):
+        weights[places] *= share
+    return weights
 
 
 def run_stack(params, config, carry, x):

@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from reference import encode
+from reference import Annotations, encode, part_numbers
 from reference_attention import softmax
 from reference_cells import sigmoid
 from reference_decoders import DECODERS
@@ -17,7 +17,10 @@ def translate_row(params, config, source, target_in):
     # One table for both sides, or none to read sources with.
     source_table = params.get("source", params["target"])["table"]
     known = np.where(source < len(source_table), source, UNK)
-    annotations, ends = encode(params["encoder"], config, source_table[known])
+    if config.sources > 1:
+        annotations, ends = encode_parts(params, config, source, source_table[known])
+    else:
+        annotations, ends = encode(params["encoder"], config, source_table[known])
     step, start = DECODERS[config.decoder]
     state = start(params["decoder"], config, annotations, ends)
     tied = config.tied_embeddings in ("output", "all")
@@ -36,6 +39,30 @@ def translate_row(params, config, source, target_in):
             said = copying(softmax(said), gate, looked[-1], source)
         logits.append(said)
     return np.array(logits), np.array(looked)
+
+
+def encode_parts(params, config, source, embedded):
+    """Each source by its own encoder; the mean of their last states, layer by layer."""
+    numbers = part_numbers(source, config.sources)
+    found, every = [], []
+    for number, own in enumerate(params["encoder"]["sources"]):
+        mine = [x for x, n in zip(embedded, numbers, strict=True) if n == number]
+        if mine:
+            annotations, ends = encode(own, config, mine)
+            found += list(annotations)
+        else:
+            _, ends = encode(own, config, embedded)
+            ends = [[tuple(0 * p for p in carry) for carry in layer] for layer in ends]
+        every.append(ends)
+    layers = range(len(every[0]))
+    mean = [
+        [
+            tuple(np.mean([ends[i][d][p] for ends in every], axis=0) for p in range(n))
+            for d, n in enumerate(map(len, every[0][i]))
+        ]
+        for i in layers
+    ]
+    return Annotations(np.array(found), numbers), mean
 
 
 def copying(words, gate, weights, source):

@@ -254,6 +254,20 @@ COPYING = [
     attending("additive", "bahdanau", "monotonic", head="pointer", output_rank=3),
 ]
 SWEEP += [*COPYING, attending("general", "see")]
+# Several sources, of which all but the first are empty in the ragged batch.
+SEVERAL = [
+    attending("general", "luong", sources=2),
+    attending("additive", "luong_no_feed", sources=3, combination="hierarchical"),
+    attending(
+        "general",
+        "bahdanau",
+        sources=2,
+        combination="hierarchical",
+        attention_heads=2,
+        head="pointer",
+    ),
+]
+SWEEP += SEVERAL
 LANGUAGE_MODEL = replace(
     TINY,
     hidden_size=6,
@@ -280,6 +294,8 @@ def name(config):
         parts.insert(2, config.alignment)
     if config.head != "vocabulary":
         parts.append(config.head)
+    if config.sources > 1:
+        parts.append(f"{config.combination}_{config.sources}")
     if config.encoder != "recurrent":
         parts.append("encoder_" + config.encoder)
     return "-".join(parts)

@@ -70,6 +70,7 @@ ROWS = (
         "nn.scores",
     ),
     ("nn.attention", "nn.encoder"),
+    ("nn.several",),
     ("nn.stack", "nn.maxout"),
     (
         "nn.decoder_bahdanau",

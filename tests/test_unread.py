@@ -38,6 +38,7 @@ def other(value):
     """A value of a field's type, or of a number's where there is none."""
     if isinstance(value, str):
         others = {"none": "add", "linear": "t2t", "steps": "epochs", "best": "latest"}
+        others["flat"] = "hierarchical"
         return others[value]
     if isinstance(value, bool):
         return not value

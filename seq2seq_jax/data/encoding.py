@@ -66,7 +66,8 @@ def encode(
 def fingerprint(tokenizer: Tokenizer) -> str:
     """Equal for tokenisers that encode alike."""
     model = TOKENIZERS[tokenizer.kind].dump(tokenizer.model)
-    return f"{tokenizer.kind} {tokenizer.lowercase} {hashlib.sha256(model).hexdigest()}"
+    told = f"{tokenizer.kind} {tokenizer.lowercase} {hashlib.sha256(model).hexdigest()}"
+    return told if tokenizer.parts == 1 else f"{told} {tokenizer.parts}"
 
 
 def _write(
@@ -83,8 +84,11 @@ def _write(
     left, right = tokenizers
     for index, (source_text, target_text) in enumerate(pairs):
         if copies:  # both sides' tokenisers are one
-            left = right = beside(tokenizers[0], source_text, room)
-        source, target = left.encode(source_text), right.encode(target_text)
+            left, right = beside(tokenizers[0], source_text, room)
+        try:
+            source, target = left.encode(source_text), right.encode(target_text)
+        except InputError as error:
+            raise InputError(f"{pairs.where(index)}: {error}") from None
         if len(source) > room or len(target) > room:
             if policy == "error":
                 raise InputError(_too_long(pairs, index, source, target, max_length))

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,7 @@ def prepare(config: Config, workdir: str | Path, log: Log) -> Prepared:
     new, copies = both is None, HEADS[config.model.head].copies
     if both is None:
         both = train_tokenizers(pairs["train"], data)
+    both = replace(both[0], parts=config.model.sources), both[1]
     corpora = {  # the big one last: a fault in the others shows soon
         split: encode(pairs[split], split, both, data, workdir / "data", log, copies)
         for split in reversed(SPLITS)
@@ -82,7 +83,7 @@ def prepare(config: Config, workdir: str | Path, log: Log) -> Prepared:
     return Prepared(*both, corpora["train"], corpora["dev"], corpora.get("test"))
 
 
-def reopen(data: DataConfig, workdir: Path, folders: dict[str, str]) -> Prepared:
+def reopen(config: Config, workdir: Path, folders: dict[str, str]) -> Prepared:
     """What another process has prepared in a workdir; the raw data need not be here.
 
     Args:
@@ -91,7 +92,7 @@ def reopen(data: DataConfig, workdir: Path, folders: dict[str, str]) -> Prepared
     Raises:
         InputError: something is not there.
     """
-    both = load_tokenizers(data, workdir / "tokenizers")
+    both = load_tokenizers(config.data, workdir / "tokenizers")
     opened = {
         split: open_corpus(workdir / "data" / name) for split, name in folders.items()
     }
@@ -101,6 +102,7 @@ def reopen(data: DataConfig, workdir: Path, folders: dict[str, str]) -> Prepared
             f"{', '.join(missing) or 'tokenizers'} cannot be read in {workdir}, where "
             f"another process has just written: is it a folder that all share?"
         )
+    both = replace(both[0], parts=config.model.sources), both[1]
     return Prepared(*both, opened["train"], opened["dev"], opened.get("test"))  # type: ignore[arg-type]
 
 

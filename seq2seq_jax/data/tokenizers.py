@@ -1,171 +1,32 @@
-"""Tokenisers: text -> ids and back, with the special tokens 0 to 3 of `types`.
-
-A kind is a `Kind` of pure functions on its model, listed in `TOKENIZERS`. The model of
-characters and words is a `Vocabulary`; bytes need none; SentencePiece has its own.
-"""
+"""Tokenisers: text -> ids and back, with the special tokens 0 to 3 of `types`."""
 
 import hashlib
 import itertools
 import json
-import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from seq2seq_jax.data import subwords, vocabulary
 from seq2seq_jax.data.files import write_atomic
-from seq2seq_jax.data.units import (
-    cut_features,
-    cut_marks,
-    join_marks,
-    show_character,
-    show_unit,
-    show_word,
-)
+from seq2seq_jax.data.kinds import TOKENIZERS, Units
+from seq2seq_jax.data.units import join_marks
 from seq2seq_jax.data.vocabulary import SPECIAL, Vocabulary
 from seq2seq_jax.errors import InputError, choose
-from seq2seq_jax.types import BOS, EOS, PAD, UNK
-
-
-class Units(NamedTuple):
-    """Units that are pieces of the text as it stands.
-
-    Attributes:
-        cut: a text to its units: one for each id of `encode`, known or not.
-        join: units to the text that they stand for.
-    """
-
-    cut: Callable[[str], list[str]]
-    join: Callable[[Iterable[str]], str]
-
-
-class Kind(NamedTuple):
-    """One way to cut text into units.
-
-    Attributes:
-        train: `(lines, vocab_size, min_count) -> model`.
-        size: `model ->` number of ids, special ones included.
-        encode: `(model, text) -> ids`, without BOS and EOS.
-        decode: `(model, ids) -> text`; the ids hold no PAD, BOS or EOS.
-        piece: `(model, id) ->` a printable string for one id that is not special.
-        show: `(model, text) ->` a printable string for each id of `encode`, unknown
-            units as the text has them.
-        dump: `model -> bytes`.
-        parse: `bytes -> model`; raises `ValueError` or `RuntimeError` on damage.
-        suffix: of the file that holds the bytes.
-        units: what ids stand for in a text; None where that is no text of its own.
-    """
-
-    train: Callable[[Iterable[str], int, int], Any]
-    size: Callable[[Any], int]
-    encode: Callable[[Any, str], list[int]]
-    decode: Callable[[Any, Sequence[int]], str]
-    piece: Callable[[Any, int], str]
-    show: Callable[[Any, str], list[str]]
-    dump: Callable[[Any], bytes]
-    parse: Callable[[bytes], Any]
-    suffix: str
-    units: Units | None = None
-
-
-def _encoder(cut: Callable[[str], Iterable[str]]) -> Callable[[Any, str], list[int]]:
-    def encode(model: Vocabulary, text: str) -> list[int]:
-        ids = model.ids
-        return [ids.get(unit, UNK) for unit in cut(text)]
-
-    return encode
-
-
-def _vocabulary_kind(
-    cut: Callable[[str], Iterable[str]],
-    join: Callable[[Iterable[str]], str],
-    show: Callable[[str], str],
-    unknown: str,
-) -> Kind:
-    """A kind whose units `cut` finds in a text and `join` joins again."""
-
-    def unit(model: Vocabulary, index: int) -> str:
-        return vocabulary.unit_of(model, index, unknown)
-
-    return Kind(
-        train=lambda lines, vocab_size, min_count: vocabulary.build_vocabulary(
-            map(cut, lines), vocab_size, min_count
-        ),
-        size=vocabulary.size_of,
-        encode=_encoder(cut),
-        decode=lambda model, ids: join(unit(model, i) for i in ids),
-        piece=lambda model, index: show(unit(model, index)),
-        show=lambda model, text: [show(unit) for unit in cut(text)],
-        dump=vocabulary.dump,
-        parse=vocabulary.parse,
-        suffix=".vocab",
-        units=Units(lambda text: list(cut(text)), join),
-    )
-
-
-def _byte_piece(model: None, index: int) -> str:
-    byte = index - len(SPECIAL)
-    return chr(byte) if 0x20 < byte < 0x7F else f"<0x{byte:02X}>"
-
-
-def _decode_bytes(model: None, ids: Sequence[int]) -> str:
-    data = bytes(i - len(SPECIAL) for i in ids if i != UNK)
-    return data.decode("utf-8", errors="replace")
-
-
-BYTE = Kind(
-    train=lambda lines, vocab_size, min_count: None,
-    size=lambda model: 256 + len(SPECIAL),
-    encode=lambda model, text: [b + len(SPECIAL) for b in text.encode("utf-8")],
-    decode=_decode_bytes,
-    piece=_byte_piece,
-    show=lambda model, text: [
-        _byte_piece(model, b + len(SPECIAL)) for b in text.encode("utf-8")
-    ],
-    dump=lambda model: b"",
-    parse=lambda data: None,
-    suffix=".vocab",
-)
-
-# Characters in parts: Hangul as jamo, letters without their marks. Texts come composed.
-DECOMPOSED = _vocabulary_kind(
-    lambda text: unicodedata.normalize("NFD", text),
-    lambda units: unicodedata.normalize("NFC", "".join(units)),
-    show_character,
-    "⁇",
-)
-
-# Characters are Unicode code points as they stand: nothing is normalised, so that
-# decode(encode(text)) is the text, but for `char_nfd`, whose texts are in NFC. Words
-# are what white space parts, as `str.split` sees it, and are joined by single spaces;
-# `word_marks` has marks of punctuation apart from them.
-# Bytes have all 256 ids whatever the limits. An unknown character is said as one
-# character, so that error rates count it once.
-TOKENIZERS: dict[str, Kind] = {
-    "char": _vocabulary_kind(lambda text: text, "".join, show_character, "⁇"),
-    "char_features": _vocabulary_kind(cut_features, "".join, show_unit, "⁇"),
-    "char_nfd": DECOMPOSED,
-    "byte": BYTE,
-    "word": _vocabulary_kind(str.split, " ".join, lambda word: word, SPECIAL[UNK]),
-    "word_marks": _vocabulary_kind(cut_marks, join_marks, show_word, SPECIAL[UNK]),
-    "sentencepiece": Kind(
-        train=subwords.train,
-        size=lambda model: model.get_piece_size(),
-        encode=lambda model, text: model.encode(text),
-        decode=lambda model, ids: model.decode(list(ids)),
-        piece=lambda model, index: model.id_to_piece(index),
-        show=lambda model, text: model.encode(text, out_type=str),
-        dump=lambda model: model.serialized_model_proto(),
-        parse=subwords.parse,
-        suffix=".model",
-    ),
-}
+from seq2seq_jax.types import BOS, EOS, PAD
 
 
 @dataclass(frozen=True)
 class Tokenizer:
     """A trained tokeniser of one kind.
+
+    Attributes:
+        kind: an entry of `TOKENIZERS`.
+        model: of that kind.
+        lowercase: whether texts are lower-cased.
+        parts: how many texts, parted by tabs, one holds: several sources of a model.
+            Ids of each but the last end with EOS.
 
     >>> tokenizer = train("char", ["banana"], vocab_size=10)
     >>> tokenizer.encode("nab!"), tokenizer.decode([5, 4, 6, 2, 0])
@@ -175,6 +36,7 @@ class Tokenizer:
     kind: str
     model: Any
     lowercase: bool = False
+    parts: int = 1
 
     @property
     def size(self) -> int:
@@ -195,8 +57,38 @@ class Tokenizer:
         return text.lower() if self.lowercase else text
 
     def encode(self, text: str) -> list[int]:
-        """Ids of a text, without BOS and EOS; what the vocabulary lacks is UNK."""
-        return TOKENIZERS[self.kind].encode(self.model, self.normalize(text))
+        """Ids of a text, without BOS and EOS; what the vocabulary lacks is UNK.
+
+        Raises:
+            InputError: it has another number of parts than it should.
+        """
+        encode = partial(TOKENIZERS[self.kind].encode, self.model)
+        return self.part_by_part(text, encode, EOS)
+
+    def part_by_part(
+        self, text: str, function: Callable[[str], list[Any]], between: Any
+    ) -> list[Any]:
+        """What a function makes of each part, with something between them."""
+        text = self.normalize(text)
+        if self.parts == 1:
+            return function(text)
+        first, *others = parts = text.split("\t")
+        if len(parts) != self.parts:
+            raise InputError(
+                f"the source {text[:40]!r} has {len(parts)} part"
+                f"{'s' * (len(parts) > 1)}, expected {self.parts} (model.sources), "
+                f"parted by tabs"
+            )
+        tab = "\t" * TOKENIZERS[self.kind].tabbed
+        made = function(first)
+        for part in others:
+            made = [*made, between, *function(tab + part)]
+        return made
+
+    def cut(self, text: str) -> list[str]:
+        """The units of a text, one for each id; the end marker where ids have it."""
+        cut = TOKENIZERS[self.kind].units
+        return [] if cut is None else self.part_by_part(text, cut.cut, SPECIAL[EOS])
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids up to the first EOS; PAD and BOS are left out.
@@ -236,7 +128,8 @@ class Tokenizer:
         >>> train("char", ["banana"], vocab_size=10).show("nab !")
         ['n', 'a', 'b', '␣', '!']
         """
-        return TOKENIZERS[self.kind].show(self.model, self.normalize(text))
+        show = partial(TOKENIZERS[self.kind].show, self.model)
+        return self.part_by_part(text, show, SPECIAL[EOS])
 
     def written(self, text: str) -> list[str]:
         """What of a normalised text stands for each id of `encode`.

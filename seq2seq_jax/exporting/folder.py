@@ -58,7 +58,7 @@ def write(
         InputError: the folder is there already, or cannot be.
     """
     check_output(folder)
-    check_head(predictor)
+    check_model(predictor)
     made = Path(
         tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.absolute().parent)
     )
@@ -74,8 +74,13 @@ def write(
     return {str(path.relative_to(folder)): path.stat().st_size for path in files}
 
 
-def check_head(predictor: Predictor) -> None:
-    """Refuse a model whose ids the folder's own tokenisers could not read."""
+def check_model(predictor: Predictor) -> None:
+    """Refuse a model whose ids the folder's own tokenisers could not make or read."""
+    if predictor.config.sources > 1:
+        raise InputError(
+            f"model.sources is {predictor.config.sources}, and an exported folder cuts "
+            f"no source into several: serve the workdir instead"
+        )
     if HEADS[predictor.config.head].copies:
         raise InputError(
             f"model.head {predictor.config.head!r} copies tokens that the vocabulary "

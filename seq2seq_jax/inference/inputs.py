@@ -85,7 +85,10 @@ def as_items(
     room = longest - 1  # EOS takes one
     try:
         for number, (source, target) in enumerate(pairs, 1):
-            every = encode(source, target)
+            try:
+                every = encode(source, target)
+            except InputError as error:
+                raise InputError(f"line {number:,}: {error}") from None
             if max(map(len, every)) > room:
                 cut += 1
                 first = first or number

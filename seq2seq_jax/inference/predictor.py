@@ -255,8 +255,7 @@ class Predictor:
         """Of a source and its outputs: those of a head that copies know the source."""
         if not HEADS[self.config.head].copies:
             return self.tokenizers
-        one = copies.beside(self.source_tokenizer, source, self.max_length - 1)
-        return one, one
+        return copies.beside(self.source_tokenizer, source, self.max_length - 1)
 
     def others(self, source: str) -> tuple[list[int], ...]:
         """What other models read a source as, without EOS; this one is alone."""

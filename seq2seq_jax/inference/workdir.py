@@ -1,5 +1,6 @@
 """What a training left in its workdir, read for inference."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -55,6 +56,7 @@ def load(
     source, target = (
         tokenizers.load(workdir / "tokenizers", side) for side in ("source", "target")
     )
+    source = dataclasses.replace(source, parts=config.model.sources)
     like = jax.eval_shape(
         lambda: model.init_params(
             jax.random.key(0), config.model, source.size, target.size

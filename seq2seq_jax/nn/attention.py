@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from seq2seq_jax.config import ModelConfig
 from seq2seq_jax.nn import layers, sizes
 from seq2seq_jax.nn.alignments import ALIGNMENTS
-from seq2seq_jax.nn.memory import masked_shares, weighted_sum
+from seq2seq_jax.nn.memory import masked_shares, masked_softmax, weighted_sum
 from seq2seq_jax.nn.scores import SCORES
 from seq2seq_jax.types import (
     Array,
@@ -68,9 +68,23 @@ def one_head_init(
     """Parameters of the score and of the alignment."""
     score_key, alignment_key = jax.random.split(key)
     score, alignment = SCORES[config.attention], ALIGNMENTS[config.alignment]
-    return {
+    made = {
         "score": score.init(score_key, config, query_size, value_size, inits),
         "alignment": alignment.init(alignment_key, config, query_size, inits),
+    }
+    if config.combination != "hierarchical":
+        return made
+    keys = jax.random.split(jax.random.fold_in(key, 1), 3)
+    own = [
+        inits.attention(k, (value_size, query_size))
+        for k in jax.random.split(keys[1], config.sources)
+    ]
+    return made | {
+        "combination": {
+            "query": inits.attention(keys[0], (query_size, query_size)),
+            "contexts": own,
+            "score": inits.attention(keys[2], (query_size, 1))[:, 0],
+        }
     }
 
 
@@ -108,7 +122,8 @@ def memory(
     """
     score = SCORES[config.attention]
     if config.attention_heads == 1:
-        return score.memory(params["score"], encoded)
+        found = score.memory(params["score"], encoded)
+        return found.replace(parts=encoded.parts)  # type: ignore[attr-defined]
     projected = layers.matmul(encoded.annotations, params["values"])
     parted = split_heads(projected, config.attention_heads, -3)
 
@@ -117,7 +132,7 @@ def memory(
         return made.values, made.keys
 
     values, keys = jax.vmap(one, (0, -3), -3)(by_head(params, config), parted)
-    return AttentionMemory(values, keys, encoded.mask)
+    return AttentionMemory(values, keys, encoded.mask, parts=encoded.parts)
 
 
 def split_heads(x: jax.Array, heads: int, axis: int) -> jax.Array:
@@ -151,6 +166,7 @@ def shared(config: ModelConfig, memory: AttentionMemory) -> AttentionMemory:
         jnp.expand_dims(memory.values, axis),
         jnp.expand_dims(memory.keys, axis),
         memory.mask[..., None, :],
+        parts=None if memory.parts is None else memory.parts[..., None, :],
     )
 
 
@@ -204,7 +220,7 @@ def attend(
     own = None if seeds is None else split_heads(seeds, heads, -2)
 
     def look(p, values, keys, query, before, seeds):
-        mine = AttentionMemory(values, keys, memory.mask)
+        mine = AttentionMemory(values, keys, memory.mask, parts=memory.parts)
         before = AttentionState(before[0], before[1], state.time)
         after, context = one_head(p, config, mine, query, before, seeds)
         return after.weights, after.coverage, context
@@ -264,4 +280,35 @@ def aligned(
     given = params["alignment"], config, energies, query, memory.mask, state
     if draw is not None and alignment.noisy is not None:
         return jnp.asarray(alignment.noisy(draw, *given))
+    if config.combination == "hierarchical":
+        return hierarchical(params["combination"], energies, query, memory)
     return alignment.weights(*given)
+
+
+def hierarchical(
+    params: Params, energies: jax.Array, query: Array, memory: AttentionMemory
+) -> jax.Array:
+    """Weights `[..., S]` over each source, times those over the sources' contexts.
+
+    Libovický & Helcl 2017, eq. 8 to 10: of source k, c^k = sum_s a_s^k h_s with a
+    softmax over its own positions, e^k = v^T tanh(W q + U^k c^k), b = softmax(e) over
+    the sources that have any token, and the context is sum_k b_k c^k. Theirs projects
+    each c^k once more; here what reads the context does.
+    """
+    shares, contexts, there = [], [], []
+    for number in range(len(params["contexts"])):
+        own = memory.mask & (memory.parts == number)
+        weights = masked_softmax(energies, own)
+        shares.append(weights)
+        contexts.append(weighted_sum(weights, memory.values))
+        there.append(jnp.any(own, axis=-1))
+    asked = layers.matmul(query, params["query"])
+    scored = [
+        jnp.tanh(asked + layers.matmul(context, kernel)) @ params["score"]
+        for context, kernel in zip(contexts, params["contexts"], strict=True)
+    ]
+    energy = jnp.stack(scored, axis=-1)
+    real = jnp.broadcast_to(jnp.stack(there, axis=-1), energy.shape)
+    over = masked_softmax(energy, real)
+    parted = jnp.stack(shares, axis=-2)
+    return jnp.sum(over[..., None] * parted, axis=-2)

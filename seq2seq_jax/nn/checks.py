@@ -24,6 +24,7 @@ from seq2seq_jax.nn.unread import READERS
 
 TIES = ("none", "input", "output", "all")
 DTYPES = ("float32", "bfloat16")
+COMBINATIONS = ("flat", "hierarchical")
 TABLES: dict[str, Iterable[str]] = {
     "frontend": FRONTENDS,
     "cell": CELLS,
@@ -36,6 +37,7 @@ TABLES: dict[str, Iterable[str]] = {
     "tied_embeddings": TIES,
     "init": layers.INITIALIZERS,
     "head": HEADS,
+    "combination": COMBINATIONS,
     "dtype": DTYPES,
     "scan": SCANS,
     "backend": ("auto", *BACKENDS),
@@ -67,6 +69,7 @@ def check(config: ModelConfig, shared_vocab: bool = False) -> None:
         choose(table, getattr(config, field), f"model.{field}")
     check_attention(config)
     check_source(config)
+    check_sources(config)
     check_layers(config)
     check_ties(config, shared_vocab)
     check_head(config, shared_vocab)
@@ -95,6 +98,33 @@ def check_source(config: ModelConfig) -> None:
             f"model.attention is {config.attention!r} and model.bridge "
             f"{config.bridge!r}, so model.decoder {config.decoder!r} learns nothing of "
             f"the source: set model.bridge dense, or model.encoder none"
+        )
+
+
+def check_sources(config: ModelConfig) -> None:
+    """Several sources, and how attention to them is combined."""
+    if config.sources > 1 and not ENCODERS[config.encoder].reads:
+        raise InputError(
+            f"model.sources is {config.sources}, but model.encoder {config.encoder!r} "
+            f"reads no source: set model.sources 1"
+        )
+    if config.sources > 1 and config.frontend != "tokens":
+        raise InputError(
+            f"model.sources is {config.sources}, but model.frontend "
+            f"{config.frontend!r} reads no text that tabs could part: set "
+            f"model.sources 1"
+        )
+    if config.sources > 1 and config.alignment != "global":
+        raise InputError(
+            f"model.alignment {config.alignment!r} moves over one source, but "
+            f"model.sources is {config.sources}: set model.alignment global"
+        )
+    score = SCORES[config.attention]
+    if config.combination == "hierarchical" and (score.shares or not score.looks):
+        raise InputError(
+            f"model.combination 'hierarchical' combines what attention finds in each "
+            f"source, but model.attention {config.attention!r} gives no energies: set "
+            f"it to general, or model.combination flat"
         )
 
 

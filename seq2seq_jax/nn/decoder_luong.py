@@ -43,9 +43,11 @@ def feed_size(config: ModelConfig) -> int:
 def projects(config: ModelConfig) -> bool:
     """Whether the memory holds W_c's share of each annotation.
 
-    Contexts of several heads stand side by side; those are multiplied as they come.
+    Contexts of several heads stand side by side; those are multiplied as they come. So
+    are those that a hierarchy of sources is chosen by.
     """
-    return config.attention_heads == 1 and attention.context_size(config) > 0
+    several = config.attention_heads > 1 or config.combination == "hierarchical"
+    return not several and attention.context_size(config) > 0
 
 
 def memory(

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from seq2seq_jax.config import ModelConfig
-from seq2seq_jax.nn import decoder, feedback, layers
+from seq2seq_jax.nn import decoder, feedback, layers, several
 from seq2seq_jax.nn.encoder import ENCODERS
 from seq2seq_jax.nn.ends import (
     embed,
@@ -68,7 +68,7 @@ def init_params(
     table = inits._replace(embedding=inits.tied) if tied else inits
     params = {
         "target": hears.init(keys[1], heard, size, table),
-        "encoder": reader.init(keys[2], config, inits),
+        "encoder": several.init(keys[2], config, inits),
         "decoder": decoder.init(keys[3], config, inits),
         "head": head.init(keys[4], readout, target_vocab_size, inits, tied, *beside),
     }
@@ -96,7 +96,8 @@ def encode(
         embedded = embed(params["target"], config, source, cut)
     else:
         embedded = embed_source(params["source"], config, source, cut)
-    encoded = reader.encode(layer_params, config, embedded, source_mask, key)
+    given = embedded, source, source_mask, key
+    encoded = several.encode(layer_params, config, *given)
     if not HEADS[config.head].copies:
         return encoded
     return encoded.replace(items=source)  # type: ignore[attr-defined]

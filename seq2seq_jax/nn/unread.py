@@ -56,6 +56,9 @@ READERS = by_tables("model", TABLES) | {
         lambda config: has_encoder(config) and config.bidirectional,
         "an encoder with model.bidirectional True",
     ),
+    "combination": Readers(
+        lambda config: config.sources > 1, "model.sources of 2 or more"
+    ),
     "encoder_projection": Readers(
         lambda config: has_encoder(config) and not SCORES[config.attention].empty,
         "an encoder, with a model.attention other than none",

@@ -83,7 +83,7 @@ def read_once(
     folders = hosts.once(make)
     if hosts.first:
         return kept[0]
-    return pipeline.reopen(config.data, workdir, folders), None
+    return pipeline.reopen(config, workdir, folders), None
 
 
 @contextlib.contextmanager
