@@ -139,6 +139,18 @@ def test_a_failure_on_the_way_leaves_nothing(workdir, monkeypatch):
     assert [path.name for path in workdir.parent.iterdir()] == ["run"]
 
 
+def test_a_folder_that_takes_nothing_is_told_before_anything_is_read(
+    workdir, tmp_path, monkeypatch
+):
+    def refuse(self, *args, **kwargs):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(type(tmp_path), "mkdir", refuse)
+    monkeypatch.setattr(Checkpoints, "load", None)
+    with pytest.raises(InputError, match=r"/mean cannot be made: Permission denied$"):
+        average(workdir, tmp_path / "mean")
+
+
 def test_what_is_there_is_never_overwritten(workdir, tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("precious")

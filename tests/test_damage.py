@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from dataclasses import replace
 
 import jax
@@ -159,19 +160,48 @@ def test_nothing_is_deleted_before_its_successor_is_whole(tmp_path, monkeypatch)
     assert seen == [("1", 2), ("2", 3)]
 
 
-def test_a_save_that_fails_deletes_nothing(tmp_path, monkeypatch):
-    save(tmp_path, {1: None}, keep_last=1)
-
+def failing_writes(monkeypatch, fail):
     class Response:
         def result(self):
-            raise OSError("no space left")
+            fail()
 
     monkeypatch.setattr(
         writing.ocp, "save_checkpointables_async", lambda *_, **__: Response()
     )
-    with pytest.raises(InputError, match="checkpoint 2 could not be written"):
+
+
+@pytest.mark.parametrize(
+    "problem, remedy",
+    [
+        ("No space left on device: '/a'", "make room"),
+        ("Input/output error: '/workspace'", "mend this"),
+    ],
+)
+def test_a_save_that_fails_deletes_nothing(tmp_path, monkeypatch, problem, remedy):
+    save(tmp_path, {1: None}, keep_last=1)
+
+    def fail():
+        raise OSError(problem)
+
+    failing_writes(monkeypatch, fail)
+    told = f"checkpoint 2 could not be written.* checkpoint 1 is whole: {remedy}, then"
+    with pytest.raises(InputError, match=told):
         save(tmp_path, {2: None}, keep_last=1)
     assert Checkpoints(tmp_path).steps() == [1]
+
+
+def test_a_folder_that_vanishes_under_way_is_called_gone(tmp_path, monkeypatch):
+    directory = tmp_path / "checkpoints"
+    save(directory, {1: None})
+
+    def vanish():
+        shutil.rmtree(directory)
+        raise FileNotFoundError(2, "No such file or directory", str(directory / "2"))
+
+    failing_writes(monkeypatch, vanish)
+    told = "the folder is gone; .*; there is no other: mend this, then"
+    with pytest.raises(InputError, match=told):
+        save(directory, {2: None})
 
 
 def test_what_a_kill_left_half_deleted_goes_at_the_next_save(tmp_path):

@@ -1,10 +1,14 @@
 """What processes tell each other; here they are threads, their coordinator a dict."""
 
 import random
+import socket
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -12,8 +16,10 @@ import pytest
 
 from seq2seq_jax.commands import processes, train
 from seq2seq_jax.errors import InputError, TrainingFailed
-from seq2seq_jax.training import hosts, parallel, shared, workdirs
+from seq2seq_jax.training import distributed, hosts, parallel, shared, workdirs
 from seq2seq_jax.training.hosts import ALONE, Hosts
+
+ROOT = Path(__file__).resolve().parent.parent
 
 COUNT = 3
 
@@ -253,3 +259,52 @@ def test_flags_that_fit_say_where_this_process_is():
     assert processes.place(None, None, None) is None
     assert processes.place("auto", None, None) == (None, None, None)
     assert processes.place("[::1]:29500", 4, 3) == ("[::1]:29500", 4, 3)
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    {
+        "--training.normalize words": "training.normalize is 'words'",
+        "--model.hidden-size 0": "model.hidden_size is 0",
+        "--training.final-learning-rate 9 --training.schedule cosine": "final_learning",
+    }.items(),
+)
+def test_settings_are_refused_before_other_processes_are_waited_for(
+    tmp_path, monkeypatch, flags, message
+):
+    monkeypatch.setattr(distributed, "joined", None)
+    args = ["reversal", "--workdir", str(tmp_path / "run"), *flags.split()]
+    place = "--distributed h:1 --processes 2 --process-index 1".split()
+    with pytest.raises(InputError, match=message):
+        train.train([*args, *place], "train.py")
+    assert not (tmp_path / "run").exists()
+
+
+LONELY = """
+import jax, sys
+from jax._src import xla_bridge
+from seq2seq_jax.config import Config
+from seq2seq_jax.training import checks, distributed
+checks.check(Config())
+assert not xla_bridge.backends_are_initialized()
+distributed.JOIN = 1
+distributed.start(sys.argv[1], 2, 0)
+"""
+
+
+def test_a_process_that_waits_in_vain_for_others_ends_with_a_line():
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    done = subprocess.run(
+        [sys.executable, "-c", LONELY, f"localhost:{port}"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=60,
+    )
+    assert done.returncode == 2 and done.stdout == "", done.stderr
+    assert done.stderr.startswith(
+        f"error: not all 2 processes came to localhost:{port}"
+    )
+    assert done.stderr.count("\n") == 1

@@ -1,6 +1,7 @@
 """`train`: from a recipe, and flags that change it, to a trained model."""
 
 import contextlib
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,8 +68,14 @@ def train(args: Sequence[str], prog: str) -> int:
         raise InputError(f"--workdir {options.workdir} is a file, expected a folder")
 
     # Only now: it takes a second or two, which errors and help need not wait for.
-    from seq2seq_jax.training import distributed, loop
+    from seq2seq_jax.training import checks, distributed, loop
 
-    together = contextlib.nullcontext() if where is None else distributed.joined(*where)
+    together = contextlib.nullcontext()
+    if where is not None:
+        # What can be refused is refused before the others wait for this process; what
+        # asks for devices can only be afterwards.
+        model = dataclasses.replace(config.model, backend="auto")
+        checks.check(dataclasses.replace(config, model=model))
+        together = distributed.joined(*where)
     with together:
         return loop.train(config, options.workdir).exit_code

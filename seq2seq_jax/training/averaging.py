@@ -53,27 +53,42 @@ def average(
         InputError: `output` is there, or the checkpoints are not, or one is damaged.
     """
     check_output(output)
+    unfinished = output.with_name(f".{output.name}.unfinished-{os.getpid()}")
+    try:  # first: what is read takes its time
+        unfinished.mkdir()
+    except OSError as error:
+        raise InputError(f"{output} cannot be made: {error.strerror}") from None
+    try:
+        return made(workdir, output, unfinished, last, best, raw)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def made(
+    workdir: Path,
+    output: Path,
+    unfinished: Path,
+    last: int | None,
+    best: int | None,
+    raw: bool,
+) -> list[int]:
+    """As `average`; `unfinished` is an empty folder, which becomes `output`."""
     for name in FOLDERS:
         if not (workdir / name).is_dir():
             raise InputError(f"{workdir} has no {name}, expected a training's workdir")
     here = origin.found_in(workdir, configs.load(workdir / "config.json"))
     checkpoints = Checkpoints(workdir / "checkpoints", origin=here)
     steps, params, saved = taken(checkpoints, last, best, raw)
-    unfinished = output.with_name(f".{output.name}.unfinished-{os.getpid()}")
-    try:
-        unfinished.mkdir()
-        for name, optional in FILES.items():
-            if not optional or (workdir / name).is_file():
-                shutil.copyfile(workdir / name, unfinished / name)
-        for name in FOLDERS:
-            shutil.copytree(workdir / name, unfinished / name)
-        made = Checkpoints(unfinished / "checkpoints", origin=saved)
-        made.save_average(steps[-1], params, steps)
-        made.close()
-        check_output(output)  # it may have been made meanwhile
-        unfinished.rename(output)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+    for name, optional in FILES.items():
+        if not optional or (workdir / name).is_file():
+            shutil.copyfile(workdir / name, unfinished / name)
+    for name in FOLDERS:
+        shutil.copytree(workdir / name, unfinished / name)
+    written = Checkpoints(unfinished / "checkpoints", origin=saved)
+    written.save_average(steps[-1], params, steps)
+    written.close()
+    check_output(output)  # it may have been made meanwhile
+    unfinished.rename(output)
     return steps
 
 

@@ -11,6 +11,7 @@ agree with them when it is read is damaged, or of another run.
 import contextlib
 import logging
 import math
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -27,6 +28,7 @@ from seq2seq_jax.training.origin import Origin, remarks
 from seq2seq_jax.types import Params, TrainState
 
 Tree = Any
+FULL = re.compile("no space|quota|too large", re.IGNORECASE)  # as systems say it
 
 # Orbax logs the traceback of every failure before it raises it; what is raised is
 # worded for the user below.
@@ -333,7 +335,10 @@ class Checkpoints:
             pending, self._pending = self._pending, None
             whole = [step for step in self.steps() if step != pending]
             kept = f"checkpoint {whole[-1]} is whole" if whole else "there is no other"
+            gone = "" if self.directory.is_dir() else "the folder is gone; "
+            why = reason(error)
+            remedy = "make room" if FULL.search(why) else "mend this"
             raise InputError(
                 f"checkpoint {pending} could not be written to {self.directory}: "
-                f"{reason(error)}; {kept}: make room, then run the same command again"
+                f"{gone}{why}; {kept}: {remedy}, then run the same command again"
             ) from error

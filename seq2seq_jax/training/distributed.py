@@ -28,6 +28,8 @@ FAILED = f"{PREFIX}/failed"
 POLL = 0.5  # seconds between two looks at whether another process has failed
 GRACE = 3.0  # seconds to end by oneself after another has; all may have one cause
 CAUSE = 3.0  # seconds that a process whose connection broke waits for the cause
+JOIN = 300  # seconds that a process waits for the others to start
+MARGIN = 60  # more that JAX is given, which would end the process by SIGABRT
 END = 300  # seconds that a process that is done waits for the others to be
 RESUME = "once all have ended, the same command in all goes on"
 # What devices and coordinator say of a process that is no longer there.
@@ -77,8 +79,13 @@ def start(address: str | None, count: int | None, index: int | None) -> None:
         # It would take SIGTERM from our own handler.
         jax.config.update("jax_enable_preemption_service", False)
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    gives_up = threading.Timer(JOIN, give_up, (address, count))
+    gives_up.daemon = True
+    gives_up.start()
     try:
-        jax.distributed.initialize(address, count, index)
+        jax.distributed.initialize(
+            address, count, index, initialization_timeout=JOIN + MARGIN
+        )
     except ValueError as error:
         raise InputError(
             f"--distributed auto found no cluster that JAX knows (Slurm, Open MPI, "
@@ -91,6 +98,20 @@ def start(address: str | None, count: int | None, index: int | None) -> None:
             f"the other processes were not found at {address or 'the coordinator'}: "
             f"{line}; start all of them, with the same --distributed and --processes"
         ) from None
+    finally:
+        gives_up.cancel()
+
+
+def give_up(address: str | None, count: int | None) -> NoReturn:
+    """End this process, whose main thread waits within JAX for others to start."""
+    print(
+        f"error: not all {count or ''} processes came to "
+        f"{address or 'the coordinator'} within {JOIN} s: see what the others said, "
+        f"then start all of them, with the same --distributed and --processes",
+        file=sys.stderr,
+        flush=True,
+    )
+    os._exit(2)
 
 
 def loss(error: BaseException | None) -> str | None:

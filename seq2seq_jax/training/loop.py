@@ -65,7 +65,7 @@ def train(
     Raises:
         InputError: bad input, a workdir that is in use, or a disk that takes no more.
         TrainingFailed: loss or gradient is not finite; the last checkpoint is kept.
-        KeyboardInterrupt: a second signal came; the last checkpoint is whole.
+        KeyboardInterrupt: a second signal came; what was saved is whole.
     """
     checks.check(config)
     hosts = here()

@@ -14,7 +14,7 @@ from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 NOTICE = b"\nstopping as soon as all is saved; once more quits at once\n"
-QUIT = b"\nquit at once: the last checkpoint is whole\n"
+QUIT = b"\nquit at once: every checkpoint that was saved is whole\n"
 QUIT_CODE = 130
 SHOW_CURSOR = b"\x1b[?25h"  # a progress bar hides it
 
