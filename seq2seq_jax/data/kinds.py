@@ -72,7 +72,7 @@ def _encoder(cut: Callable[[str], Iterable[str]]) -> Callable[[Any, str], list[i
     return encode
 
 
-def _vocabulary_kind(
+def vocabulary_kind(
     cut: Callable[[str], Iterable[str]],
     join: Callable[[Iterable[str]], str],
     show: Callable[[str], str],
@@ -124,7 +124,7 @@ BYTE = Kind(
 )
 
 # Characters in parts: Hangul as jamo, letters without their marks. Texts come composed.
-DECOMPOSED = _vocabulary_kind(
+DECOMPOSED = vocabulary_kind(
     lambda text: unicodedata.normalize("NFD", text),
     lambda units: unicodedata.normalize("NFC", "".join(units)),
     show_character,
@@ -138,14 +138,14 @@ DECOMPOSED = _vocabulary_kind(
 # Bytes have all 256 ids whatever the limits. An unknown character is said as one
 # character, so that error rates count it once.
 TOKENIZERS: dict[str, Kind] = {
-    "char": _vocabulary_kind(lambda text: text, "".join, show_character, "⁇"),
-    "char_features": _vocabulary_kind(cut_features, "".join, show_unit, "⁇")._replace(
+    "char": vocabulary_kind(lambda text: text, "".join, show_character, "⁇"),
+    "char_features": vocabulary_kind(cut_features, "".join, show_unit, "⁇")._replace(
         tabbed=True
     ),
     "char_nfd": DECOMPOSED,
     "byte": BYTE,
-    "word": _vocabulary_kind(str.split, " ".join, lambda word: word, SPECIAL[UNK]),
-    "word_marks": _vocabulary_kind(cut_marks, join_marks, show_word, SPECIAL[UNK]),
+    "word": vocabulary_kind(str.split, " ".join, lambda word: word, SPECIAL[UNK]),
+    "word_marks": vocabulary_kind(cut_marks, join_marks, show_word, SPECIAL[UNK]),
     "sentencepiece": Kind(
         train=subwords.train,
         size=lambda model: model.get_piece_size(),
