@@ -70,7 +70,7 @@ def train(args: Sequence[str], prog: str) -> int:
     # Only now: it takes a second or two, which errors and help need not wait for.
     from seq2seq_jax.training import checks, distributed, loop
 
-    together = contextlib.nullcontext()
+    together: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
     if where is not None:
         # What can be refused is refused before the others wait for this process; what
         # asks for devices can only be afterwards.
