@@ -113,6 +113,16 @@ def test_evaluate_takes_several_references_and_prints_a_line_a_metric(
     assert "nrefs:2" in rows["bleu"][1] and "tok:none" in rows["bleu"][1]
 
 
+def test_evaluate_compares_with_the_beginning_of_the_source(capitals, trained):
+    files = ["--source", capitals / "dev.source"]
+    files += ["--reference", capitals / "dev.source", "--lead", 9, "--beam-size", 1]
+    command = ["evaluate", "--workdir", trained, *files]
+    rows = dict(line.split("\t")[:2] for line in succeed(*command).splitlines())
+    assert float(rows["lead_exact_match"]) == 100 > float(rows["exact_match"])
+    assert json.loads(succeed(*command, "--json"))["lead"]["exact_match"] == 100
+    assert "1 or more" in refusal(*command, "--lead", 0)
+
+
 def test_align_draws_a_picture_for_each_line_with_text(capitals, trained):
     source = ["align", "--workdir", trained, "-i", capitals / "in.txt"]
     said = succeed(*source, "-o", capitals / "pictures")

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from seq2seq_jax import flags
 from seq2seq_jax.commands import decoding, streams
+from seq2seq_jax.errors import InputError
 from seq2seq_jax.evaluation import metrics
 from seq2seq_jax.evaluation.metrics import METRICS, Measured
+from seq2seq_jax.evaluation.summaries import lead
 
 DESCRIPTION = """Translate sources and measure the outputs by references, in percent.
 
@@ -22,7 +24,10 @@ word error rate: lines that equal no reference, where a line is a word.
 
 BLEU and chrF2: by sacrebleu, with the signature to cite.
 
-With --rouge: ROUGE-1, -2 and -L by rouge-score, mean F1 of lines, unstemmed."""
+With --rouge: ROUGE-1, -2 and -L by rouge-score, mean F1 of lines, unstemmed, and
+the share of trigrams that an output has said before.
+
+With --lead N: the same of the first N words of each source's first sentence."""
 
 
 SAID = (*decoding.SEARCH, "replace_unk", "also", "mix")  # as_json repeats these
@@ -41,7 +46,9 @@ class Options(decoding.Text, decoding.Together):
     tokenize: str | None = None
     """sacrebleu's tokenisation for BLEU: 13a, none, intl, zh, char ...; None: 13a"""
     rouge: flags.Switch = False
-    """ROUGE as well, for summaries"""
+    """ROUGE and repeated trigrams as well, for summaries"""
+    lead: int | None = None
+    """compare with a baseline: that many words of the source's first sentence"""
     json: flags.Switch = False
     """print one JSON object"""
 
@@ -53,6 +60,8 @@ def main(args: Sequence[str], prog: str) -> None:
         InputError: where the arguments, the workdir or a line cannot be used.
     """
     options = flags.parse(Options, args, prog=prog, description=DESCRIPTION)
+    if options.lead is not None and options.lead < 1:
+        raise InputError(f"--lead is {options.lead}, expected 1 or more words")
     decoding.check_source(options.workdir, "evaluate")
     decoding.check_dictionary(options)
     streams.count([options.source, *options.reference])
@@ -73,35 +82,52 @@ def main(args: Sequence[str], prog: str) -> None:
     results = decoding.translate(predictor, sources, options, **replacement)
     hypotheses = [best.text for best, *_ in results]
     measured = metrics.measure(names, hypotheses, references, comparison)
+    first: dict[str, Measured] = {}
+    if options.lead is not None:
+        said = [lead(text, options.lead) for text in streams.lines(options.source)]
+        first = metrics.measure(names, said, references, comparison)
     if options.json:
-        print(as_json(measured, len(hypotheses), options))
+        print(as_json(measured, first, len(hypotheses), options))
     else:
-        show(measured, len(hypotheses))
+        show(measured, first, len(hypotheses))
 
 
-def as_json(measured: dict[str, Measured], lines: int, options: Options) -> str:
+def as_json(
+    measured: dict[str, Measured],
+    first: dict[str, Measured],
+    lines: int,
+    options: Options,
+) -> str:
     """One JSON object: a number for each metric, and what is needed to repeat it."""
     return json.dumps(
         {name: value for name, (value, _) in measured.items()}
         | {"signatures": {name: s for name, (_, s) in measured.items() if s}}
+        | ({"lead": {n: value for n, (value, _) in first.items()}} if first else {})
         | {"lines": lines, "checkpoint": options.checkpoint}
         | {name: getattr(options, name) for name in SAID},
         default=str,  # paths
     )
 
 
-def show(measured: dict[str, Measured], lines: int) -> None:
-    """A table on a terminal, else `name<TAB>value<TAB>signature` a line."""
+def show(measured: dict[str, Measured], first: dict[str, Measured], lines: int) -> None:
+    """A table on a terminal, else `name<TAB>value<TAB>signature` a line.
+
+    What the baseline reaches stands beside it, or in lines of its own, `lead_name`.
+    """
     if not sys.stdout.isatty():
-        for name, (value, signature) in measured.items():
+        both = measured | {f"lead_{name}": value for name, value in first.items()}
+        for name, (value, signature) in both.items():
             print(name, f"{value:.2f}", signature or "", sep="\t")
         return
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("metric", "%", "signature", title=f"{lines:,} lines")
-    table.columns[1].justify = "right"
-    table.columns[2].overflow = "fold"
+    titles = ["metric", "%", *["lead, %"] * bool(first), "signature"]
+    table = Table(*titles, title=f"{lines:,} lines")
+    for column in table.columns[1:-1]:
+        column.justify = "right"
+    table.columns[-1].overflow = "fold"
     for name, (value, signature) in measured.items():
-        table.add_row(METRICS[name].title, f"{value:.2f}", signature or "")
+        beside = [f"{first[name].value:.2f}"] if first else []
+        table.add_row(METRICS[name].title, f"{value:.2f}", *beside, signature or "")
     Console().print(table)

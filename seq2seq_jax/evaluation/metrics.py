@@ -5,7 +5,6 @@ longer than its reference). `references[i]` holds the accepted references of lin
 where there are several, the closest one counts.
 """
 
-import unicodedata
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 from rapidfuzz.distance import Levenshtein
 
 from seq2seq_jax.errors import InputError, choose
+from seq2seq_jax.evaluation.summaries import repeated_trigrams, rouge_scorer
 
 Lines = Sequence[str]
 References = Sequence[Sequence[str]]
@@ -118,14 +118,15 @@ def check(hypotheses: Lines, references: References) -> None:
 def units_of(tokenizer: str) -> Units:
     """What `token_error_rate` counts where the target's tokeniser is of this kind.
 
-    Characters or bytes, else words: rates of models with different subwords compare,
-    and are speech recognition's word error rate.
+    Characters or bytes, else words: models with different subwords compare, and words'
+    rates are speech recognition's.
 
     >>> list(units_of("char")("ab c")), units_of("sentencepiece")("ab c")
     (['a', 'b', ' ', 'c'], ['ab', 'c'])
     """
-    kinds: dict[str, Units] = {"char": list, "byte": str.encode}
-    return kinds.get(tokenizer, str.split)
+    if tokenizer.startswith("char"):
+        return list
+    return str.encode if tokenizer == "byte" else str.split
 
 
 def exact_match(
@@ -231,7 +232,7 @@ def rouge(kind: str) -> Callable[[Lines, References, Options], float]:
 
     def measured(hypotheses: Lines, references: References, options: Options) -> float:
         check(hypotheses, references)
-        scorer = _rouge_scorer(kind)
+        scorer = rouge_scorer(kind)
         total = sum(
             scorer.score_multi(accepted, hypothesis)[kind].fmeasure
             for hypothesis, accepted in zip(hypotheses, references, strict=True)
@@ -241,32 +242,16 @@ def rouge(kind: str) -> Callable[[Lines, References, Options], float]:
     return measured
 
 
-def words(text: str) -> list[str]:
-    """Runs of letters, the marks on them, and digits, in lower case.
+def repeats(
+    hypotheses: Lines, references: References, options: Options = Options()
+) -> float:
+    """Percent of trigrams that their line had before: `summaries.repeated_trigrams`.
 
-    >>> words("L'été, 2024_5"), words("हिन्दी भाषा")
-    (['l', 'été', '2024', '5'], ['हिन्दी', 'भाषा'])
+    >>> repeats(["a b c a b c"], [["a b c"]])
+    25.0
     """
-    kinds = ("L", "M", "N")
-    return "".join(
-        x if unicodedata.category(x).startswith(kinds) else " " for x in text.lower()
-    ).split()
-
-
-def _rouge_scorer(kind: str) -> Any:
-    try:
-        from rouge_score import rouge_scorer, tokenizers
-    except ImportError:
-        raise InputError(
-            f"metric {kind} needs the package rouge-score: "
-            f'pip install "seq2seq-jax[rouge]"'
-        ) from None
-
-    class Words(tokenizers.Tokenizer):
-        def tokenize(self, text: str) -> list[str]:
-            return words(text)
-
-    return rouge_scorer.RougeScorer([kind], tokenizer=Words())
+    check(hypotheses, references)
+    return repeated_trigrams(hypotheses)
 
 
 def _plain(text: str, options: Options) -> str:
@@ -343,4 +328,5 @@ METRICS: dict[str, Metric] = {
     "rouge1": Metric(rouge("rouge1"), True, "ROUGE-1", extra=True),
     "rouge2": Metric(rouge("rouge2"), True, "ROUGE-2", extra=True),
     "rougeL": Metric(rouge("rougeL"), True, "ROUGE-L", extra=True),
+    "repeated_trigrams": Metric(repeats, False, "repeated", extra=True),
 }
