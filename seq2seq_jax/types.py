@@ -45,7 +45,7 @@ class EncoderOutput:
     """What the encoder hands to `decoder.start`.
 
     Attributes:
-        annotations: `[..., S, C]`, zero on padding.
+        annotations: `[..., S, C]`, zero on padding; S may be another than the source's.
         carry: a tuple over layers of a tuple over directions of the cell's last carry.
         mask: `[..., S]` bool.
         items: `[..., S]` the ids that were read, for a head that copies them; None:

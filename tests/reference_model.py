@@ -7,6 +7,8 @@ from reference import Annotations, encode, part_numbers
 from reference_attention import softmax
 from reference_cells import sigmoid
 from reference_decoders import DECODERS
+from reference_frontends import FRONTENDS
+from small import NUMBERS
 
 UNK = 3
 
@@ -14,13 +16,11 @@ UNK = 3
 def translate_row(params, config, source, target_in):
     """`(logits [T, V], weights [T, S])` of one row without padding."""
     target_table = params["target"]["table"]
-    # One table for both sides, or none to read sources with.
-    source_table = params.get("source", params["target"])["table"]
-    known = np.where(source < len(source_table), source, UNK)
+    embedded = read(params, config, source)
     if config.sources > 1:
-        annotations, ends = encode_parts(params, config, source, source_table[known])
+        annotations, ends = encode_parts(params, config, source, embedded)
     else:
-        annotations, ends = encode(params["encoder"], config, source_table[known])
+        annotations, ends = encode(params["encoder"], config, embedded)
     step, start = DECODERS[config.decoder]
     state = start(params["decoder"], config, annotations, ends)
     tied = config.tied_embeddings in ("output", "all")
@@ -63,6 +63,16 @@ def encode_parts(params, config, source, embedded):
         for i in layers
     ]
     return Annotations(np.array(found), numbers), mean
+
+
+def read(params, config, source):
+    """Vectors `[S, E]` of a source's ids, or of the numbers that stand for them."""
+    # One table for both sides, or none to read sources with.
+    own = params.get("source", params["target"])
+    if config.frontend == "tokens":
+        known = np.where(source < len(own["table"]), source, UNK)
+        return own["table"][known]
+    return FRONTENDS[config.frontend](own, NUMBERS[source].astype(np.float64))
 
 
 def copying(words, gate, weights, source):

@@ -12,6 +12,8 @@ from seq2seq_jax.types import Batch
 
 SOURCE_VOCAB, TARGET_VOCAB = 11, 13
 SMOOTHING = 0.1
+# What stands for each id where a model reads numbers: F of them, for F a multiple of 3.
+NUMBERS = np.random.default_rng(9).normal(0, 1, (SOURCE_VOCAB, 12)).astype(np.float32)
 SOURCE_LENGTHS, TARGET_LENGTHS = (6, 3, 1, 0), (5, 2, 4, 0)  # the last row is empty
 
 
@@ -41,7 +43,7 @@ quick_jit = partial(jax.jit, compiler_options=QUICK)
 def params_of(config, seed=0, target_size=TARGET_VOCAB):
     """Random parameters with no zeros anywhere, biases included."""
     one = model.is_input_tied(config) or HEADS[config.head].copies
-    source_size = target_size if one else SOURCE_VOCAB
+    source_size = target_size if one else source_size_of(config)
     shapes = jax.eval_shape(
         lambda key: model.init_params(key, config, source_size, target_size),
         jax.random.key(0),
@@ -50,6 +52,18 @@ def params_of(config, seed=0, target_size=TARGET_VOCAB):
     return jax.tree.map(
         lambda leaf: rng.uniform(-0.7, 0.7, leaf.shape).astype(np.float32), shapes
     )
+
+
+def source_size_of(config):
+    """Ids of a source, or numbers."""
+    return SOURCE_VOCAB if config.frontend == "tokens" else NUMBERS.shape[1]
+
+
+def as_read(config, batch):
+    """The batch, with numbers in the place of source ids where a model reads them."""
+    if config.frontend == "tokens":
+        return batch
+    return batch.replace(source=jnp.asarray(NUMBERS)[batch.source])
 
 
 def make_batch(source_width=6, target_width=5, fill=0, seed=0):
@@ -83,6 +97,7 @@ def forward(params, config, batch, keys=None):
 
 
 def logits_and_weights(params, config, batch, keys=None):
+    batch = as_read(config, batch)
     return model.logits_and_weights(params, config, batch, keys)
 
 
@@ -92,7 +107,7 @@ def everything(params, config, batch, keys=None):
 
     def total(params):
         logits, weights = logits_and_weights(params, config, batch, keys)
-        sums = model.loss(params, config, batch, SMOOTHING, keys)
+        sums = model.loss(params, config, as_read(config, batch), SMOOTHING, keys)
         return sums.loss, {"logits": logits, "weights": weights, "sums": sums}
 
     (_, found), grads = jax.value_and_grad(total, has_aux=True)(params)

@@ -14,7 +14,7 @@ import numpy as np
 import optax
 from command_line import script
 from shard_maps import shard_mapped
-from small import QUICK, SMOOTHING, make_batch, params_of
+from small import QUICK, SMOOTHING, as_read, make_batch, params_of
 from sweeps import SWEEP, name
 
 from seq2seq_jax.nn import model
@@ -39,7 +39,7 @@ def gradient(config, batch, mapped, count):
     """What a training step on some devices gives its optimiser."""
 
     def loss(params, batch, keys, update):
-        return model.loss(params, config, batch, SMOOTHING)
+        return model.loss(params, config, as_read(config, batch), SMOOTHING)
 
     devices = parallel.local(jax.local_devices()[:count])
     params = params_of(config)

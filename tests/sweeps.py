@@ -268,6 +268,12 @@ SEVERAL = [
     ),
 ]
 SWEEP += SEVERAL
+# Sources of numbers.
+NUMBERS = [
+    attending("location_sensitive", "luong", frontend="features"),
+    attending("general", "bahdanau", frontend="features", tied_embeddings="output"),
+]
+SWEEP += NUMBERS
 LANGUAGE_MODEL = replace(
     TINY,
     hidden_size=6,
@@ -296,6 +302,8 @@ def name(config):
         parts.append(config.head)
     if config.sources > 1:
         parts.append(f"{config.combination}_{config.sources}")
+    if config.frontend != "tokens":
+        parts.append(config.frontend)
     if config.encoder != "recurrent":
         parts.append("encoder_" + config.encoder)
     return "-".join(parts)

@@ -25,6 +25,7 @@ from seq2seq_jax.nn.bridges import BRIDGES
 from seq2seq_jax.nn.cells import CELLS
 from seq2seq_jax.nn.decoders import DECODERS
 from seq2seq_jax.nn.encoder import ENCODERS
+from seq2seq_jax.nn.frontends import FRONTENDS
 from seq2seq_jax.nn.residuals import RESIDUALS
 from seq2seq_jax.nn.scores import SCORES
 from seq2seq_jax.nn.stack import inputs, look, no_noise, part_feed, scan_steps
@@ -41,6 +42,7 @@ TABLES = {
     "decoder": DECODERS,
     "residual": RESIDUALS,
     "encoder": ENCODERS,
+    "frontend": FRONTENDS,
 }
 
 

@@ -6,7 +6,7 @@ import random
 import jax
 import pytest
 from jax.interpreters import partial_eval
-from small import SMOOTHING, TARGET_VOCAB, make_batch, row_keys
+from small import SMOOTHING, TARGET_VOCAB, as_read, make_batch, row_keys, source_size_of
 
 from seq2seq_jax.config import ModelConfig
 from seq2seq_jax.errors import InputError
@@ -52,10 +52,9 @@ def draw(number):
 
 def unread_parts(config):
     """Parts of the parameters of which no number reaches the loss."""
-    key, batch = jax.random.key(0), make_batch()
-    params = jax.eval_shape(
-        lambda: model.init_params(key, config, TARGET_VOCAB, TARGET_VOCAB)
-    )
+    key, batch = jax.random.key(0), as_read(config, make_batch())
+    size = TARGET_VOCAB if config.frontend == "tokens" else source_size_of(config)
+    params = jax.eval_shape(lambda: model.init_params(key, config, size, TARGET_VOCAB))
 
     def loss(params):
         sums = model.loss(params, config, batch, SMOOTHING, row_keys())

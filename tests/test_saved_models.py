@@ -8,11 +8,11 @@ import pytest
 from shard_maps import shard_mapped
 from small import (
     SMOOTHING,
-    SOURCE_VOCAB,
     TARGET_VOCAB,
     make_batch,
     params_of,
     quick_jit,
+    source_size_of,
 )
 from sweeps import SWEEP, name
 
@@ -57,7 +57,7 @@ def test_a_predictor_reads_the_very_parameters_that_were_saved(config, tmp_path)
     one_vocab = copies or config.tied_embeddings in ("input", "all")
     recipe = Config(DataConfig(shared_vocab=one_vocab), config)
     (tmp_path / "config.json").write_text(configs.to_json(recipe))
-    source = TARGET_VOCAB if shared or copies else SOURCE_VOCAB
+    source = TARGET_VOCAB if shared or copies else source_size_of(config)
     sizes = {"source": source, "target": TARGET_VOCAB}
     for side, size in sizes.items():
         tokenizer(size).save(tmp_path / "tokenizers", side)

@@ -7,13 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small import params_of, quick_jit
+from small import as_read, params_of, quick_jit
 from sweeps import SWEEP, name
 
 from seq2seq_jax.inference import programs
 from seq2seq_jax.inference.search import beam_search, greedy_search
 from seq2seq_jax.nn import model
-from seq2seq_jax.types import EOS, PAD, UNK
+from seq2seq_jax.types import EOS, PAD, UNK, Batch
 
 sweep = pytest.mark.parametrize("config", SWEEP, ids=name)
 
@@ -31,6 +31,7 @@ EVERY = [
 @functools.partial(quick_jit, static_argnums=1)
 def searches(params, config, source, mask):
     """A narrow beam, one of 1, greedy search, and a beam as wide as all outputs."""
+    source = as_read(config, Batch(source, mask, mask, mask, mask)).source
     model = programs.one_started(params, config, source, mask)
     beam = functools.partial(beam_search, *model)
     limits, most = jnp.array(LIMITS), len(EVERY)
@@ -81,7 +82,8 @@ def forced(config):
         LENGTH,
     )
     params = params_of(config, target_size=VOCAB)
-    log_probs, weights = map(np.asarray, token_log_probs(params, config, batch))
+    given = token_log_probs(params, config, as_read(config, batch))
+    log_probs, weights = map(np.asarray, given)
     return dict(zip(pairs, zip(log_probs, weights, strict=False), strict=False))
 
 

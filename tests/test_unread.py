@@ -9,7 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small import SOURCE_VOCAB, TARGET_VOCAB, everything, make_batch, params_of
+from small import (
+    TARGET_VOCAB,
+    as_read,
+    everything,
+    make_batch,
+    params_of,
+    source_size_of,
+)
 from sweeps import SWEEP, TINY, name
 
 from seq2seq_jax import unread
@@ -172,8 +179,8 @@ def test_a_model_reads_the_settings_that_its_entries_name(config):
     spy, asked = spied(config)
 
     def run(key, batch):
-        params = model.init_params(key, spy, SOURCE_VOCAB, TARGET_VOCAB)
-        return model.run(params, spy, batch)
+        params = model.init_params(key, spy, source_size_of(config), TARGET_VOCAB)
+        return model.run(params, spy, as_read(config, batch))
 
     jax.eval_shape(run, jax.random.key(0), make_batch())
     named = set()

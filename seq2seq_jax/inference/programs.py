@@ -123,15 +123,16 @@ def started(
 ) -> tuple[tuple[Step, Any, Any], jax.Array]:
     """A search's step function, what its rows share and their state; and a mask.
 
-    Arguments as those of `decode`. The mask `[B, S]` is true at the real positions that
-    weights tell of.
+    Arguments as those of `decode`. The mask is true at the real positions that weights
+    tell of; they may be fewer than the source's.
     """
     if isinstance(config, Members):
         each = zip(params, config.configs, source, lengths, strict=True)
         parts, masks = zip(*(started(*member) for member in each), strict=True)
         return mixed(parts, config.mix, config.looking), masks[0]
     mask = jnp.arange(source.shape[1]) < lengths[:, None]
-    return one_started(params, config, source, mask), mask
+    parts = one_started(params, config, source, mask)
+    return parts, jnp.asarray(parts[1].mask)[:, 0]
 
 
 def one_started(

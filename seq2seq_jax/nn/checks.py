@@ -83,8 +83,26 @@ def check(config: ModelConfig, shared_vocab: bool = False) -> None:
     unread.check("model", config, READERS)
 
 
+def check_frontend(config: ModelConfig) -> None:
+    """What needs a source of tokens."""
+    if config.frontend == "tokens":
+        return
+    told = f"model.frontend {config.frontend!r} reads numbers, which are no tokens"
+    for field, wrong in (
+        ("head", HEADS[config.head].copies),
+        ("sources", config.sources > 1),
+        ("encoder", not ENCODERS[config.encoder].reads),
+    ):
+        if wrong:
+            raise InputError(
+                f"{told}, but model.{field} is {getattr(config, field)!r}: set it to "
+                f"{getattr(ModelConfig(), field)}, or model.frontend tokens"
+            )
+
+
 def check_source(config: ModelConfig) -> None:
     """What reads a source, and what its encoder tells the decoder."""
+    check_frontend(config)
     reads = ENCODERS[config.encoder].reads
     bridged = bool(attention.context_size(config)) or BRIDGES[config.bridge].reads
     if not reads and bridged:

@@ -16,12 +16,22 @@ from seq2seq_jax.types import Array, Looked, Params
 
 
 def embed_source(
-    params: Params, config: ModelConfig, source: Array, cut: Shards | None = None
-) -> jax.Array:
-    """Vectors `[..., S, E]` of a source's items."""
+    params: Params,
+    config: ModelConfig,
+    source: Array,
+    mask: Array,
+    cut: Shards | None = None,
+) -> tuple[jax.Array, Array]:
+    """Vectors `[..., S, E]` of a source's items, and which are real `[..., S]`.
+
+    Their number may be another than the source's.
+    """
     if HEADS[config.head].copies:
         source = readable(source, len(params["table"]))
-    return FRONTENDS[config.frontend].apply(params, source, cut)
+    entry = FRONTENDS[config.frontend]
+    if entry.annotate is not None:
+        return entry.annotate(params, source, mask)
+    return entry.apply(params, source, cut), mask
 
 
 def embed(

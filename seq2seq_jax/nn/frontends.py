@@ -18,10 +18,17 @@ class Frontend(NamedTuple):
             `source_size` is the vocabulary's size, or the number of features.
         apply: `(params, source, cut=None) -> [..., S, E]`; with `cut`, params are a
             device's part of them.
+        annotate: `(params, source [..., S, F], mask) -> (vectors, mask)` of an entry
+            whose vectors are not one for each of the source's S; None: they are, and
+            `apply` makes them.
+        grid: `((S, F)) -> ` the dimensions that its vectors lie in, one after the
+            other; their product is the length of what attention looks at.
     """
 
     init: Callable[..., Params]
     apply: Callable[..., jax.Array]
+    annotate: Callable[..., tuple[jax.Array, Array]] | None = None
+    grid: Callable[[tuple[int, int]], tuple[int, ...]] = lambda shape: shape[:1]
 
 
 def tokens_init(
@@ -52,10 +59,9 @@ def features(params: Params, source: Array, cut: Shards | None = None) -> jax.Ar
     """A projection of feature vectors: `[..., S, F] -> [..., S, E]`, x W + b.
 
     >>> import jax.numpy as jnp
-    >>> features({"kernel": jnp.ones((2, 1)), "bias": jnp.ones(1)}, jnp.ones((3, 2)))
-    Array([[3.],
-           [3.],
-           [3.]], dtype=float32)
+    >>> params = {"kernel": jnp.ones((2, 1)), "bias": jnp.ones(1)}
+    >>> features(params, jnp.ones((3, 2))).tolist()
+    [[3.0], [3.0], [3.0]]
     """
     return layers.dense(params, source)
 

@@ -92,12 +92,9 @@ def encode(
     layer_params = layers.cast_kernels(params["encoder"], config.dtype)
     if not reader.reads:
         return reader.encode(layer_params, config, None, source_mask, key)
-    if is_input_tied(config):
-        embedded = embed(params["target"], config, source, cut)
-    else:
-        embedded = embed_source(params["source"], config, source, cut)
-    given = embedded, source, source_mask, key
-    encoded = several.encode(layer_params, config, *given)
+    own = params["target" if is_input_tied(config) else "source"]
+    embedded, mask = embed_source(own, config, source, source_mask, cut)
+    encoded = several.encode(layer_params, config, embedded, source, mask, key)
     if not HEADS[config.head].copies:
         return encoded
     return encoded.replace(items=source)  # type: ignore[attr-defined]
