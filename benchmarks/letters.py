@@ -24,6 +24,7 @@ from jobs import call, cores_each
 ROOT = Path(__file__).resolve().parent.parent
 NUMBERS, PAGE = ROOT / "docs" / "letters.json", ROOT / "docs" / "letters.md"
 SPLITS = ("train", "dev", "test")
+SIZES = ("high", "medium", "low")  # of the training data for inflection
 Result = dict[str, Any]
 
 
@@ -78,7 +79,7 @@ TASKS = {
         dict(zip(LSTM[::2], map(float, LSTM[1::2]), strict=True)),
         "the shared task's attention LSTM",
     ),
-    **{f"inflection-{size}": inflection(size) for size in ("high", "medium")},
+    **{f"inflection-{size}": inflection(size) for size in SIZES},
 }
 
 
@@ -87,7 +88,7 @@ class Options:
     """What to train, on what, and where."""
 
     task: str
-    """g2p, inflection-high or inflection-medium"""
+    """g2p, inflection-high, inflection-medium or inflection-low"""
     data: Path
     """folder of the task's data"""
     runs: Path = Path("runs/letters")
