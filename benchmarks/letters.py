@@ -79,6 +79,22 @@ TASKS = {
         dict(zip(LSTM[::2], map(float, LSTM[1::2]), strict=True)),
         "the shared task's attention LSTM",
     ),
+    "transliteration": Task(
+        "configs/transliteration.py",
+        lambda folder: ["ar-en"],
+        lambda folder, language, split: folder / f"{split}.tsv",
+        {"as it is": []},
+        {},
+        "",
+    ),
+    "histnorm": Task(
+        "configs/histnorm.py",
+        lambda folder: sorted(x.name for x in folder.iterdir() if x.is_dir()),
+        lambda folder, language, split: folder / language / f"{split}.tsv",
+        {"as it is": []},
+        {},
+        "",
+    ),
     **{f"inflection-{size}": inflection(size) for size in SIZES},
 }
 
@@ -88,7 +104,7 @@ class Options:
     """What to train, on what, and where."""
 
     task: str
-    """g2p, inflection-high, inflection-medium or inflection-low"""
+    """g2p, transliteration, histnorm, inflection-high, -medium or -low"""
     data: Path
     """folder of the task's data"""
     runs: Path = Path("runs/letters")
