@@ -57,6 +57,14 @@ def test_options_that_cannot_be_are_refused(tmp_path, field, value, expected):
     )
 
 
+@pytest.mark.parametrize("field", ["source_column", "target_column", "features_column"])
+def test_a_column_of_no_table_is_refused(tmp_path, field):
+    given = {f"{split}_tsv": None for split in ("train", "dev", "test")}
+    given |= {"dataset": "reversal", field: 3}
+    message = refusal(make_config(tmp_path, **given), tmp_path / "run")
+    assert f"data.{field} is 3, but nothing reads it" in message
+
+
 def test_tokenizers_of_another_kind_are_refused(ready):
     config, workdir, _ = ready
     data = dataclasses.replace(config.data, source_tokenizer="char")

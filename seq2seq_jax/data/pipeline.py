@@ -126,6 +126,7 @@ def check(data: DataConfig) -> None:
             f"data.target_vocab_size is {data.target_vocab_size}, but with "
             f"data.shared_vocab there is one vocabulary: set data.vocab_size alone"
         )
+    check_columns(data)
     kinds = [data.source_tokenizer, data.target_tokenizer]
     if data.min_count > 1 and not any(TOKENIZERS[kind].units for kind in kinds):
         raise InputError(
@@ -133,6 +134,20 @@ def check(data: DataConfig) -> None:
             f"{kinds[1]!r} leave no unit out for being rare: leave it out, or set one "
             f"of them to char or word"
         )
+
+
+def check_columns(data: DataConfig) -> None:
+    """Refuse columns of a TSV where the pairs come from elsewhere."""
+    tables = data.train_tsv, data.dev_tsv, data.test_tsv
+    if any(tables) or not (data.train_source or data.train_target or data.dataset):
+        return
+    for field in ("source_column", "target_column", "features_column"):
+        value, unset = getattr(data, field), getattr(DataConfig(), field)
+        if value != unset:
+            raise InputError(
+                f"data.{field} is {value}, but nothing reads it: it serves "
+                f"data.train_tsv and the like; leave it out, or set it to {unset}"
+            )
 
 
 def train_tokenizers(pairs: Pairs, data: DataConfig) -> tuple[Tokenizer, Tokenizer]:
