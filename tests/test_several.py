@@ -19,6 +19,8 @@ from seq2seq_jax.exporting import folder
 from seq2seq_jax.inference.options import Search
 from seq2seq_jax.inference.predictor import Predictor
 from seq2seq_jax.nn import model, several
+from seq2seq_jax.serving import requests
+from seq2seq_jax.serving.limits import Refused
 from seq2seq_jax.types import EOS
 
 LETTERS = tokenizers.train("char", ["abcdef"], 40)
@@ -157,3 +159,11 @@ def test_a_predictor_looks_at_both(tmp_path):
         list(made.translate(["a\tb", "abc"]))
     with pytest.raises(InputError, match="cuts no source into several"):
         folder.write(tmp_path / "out", made, Search(2, 1, 1.0, None, True))
+
+
+def test_a_server_refuses_a_text_of_another_number_of_parts():
+    with pytest.raises(Refused, match=r"texts\[1\]: the source 'abc' has 1 part") as no:
+        requests.check_tokens(
+            ["a\tb", "abc"], "texts", lambda text: len(TWO.encode(text)), 9
+        )
+    assert no.value.status == 422

@@ -241,7 +241,7 @@ def text_of(tokenizer: "Tokenizer", low: int, high: int) -> str | None:
         if not tokenizer.decode([unit]).strip():
             continue
         for count in range(1, high):
-            text = tokenizer.decode([unit] * count)
+            text = tokenizer.decode([unit] * count) + "\t" * (tokenizer.parts - 1)
             if low < len(tokenizer.encode(text)) + 1 <= high:
                 return text
         return None

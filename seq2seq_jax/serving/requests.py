@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from seq2seq_jax.errors import nearest
+from seq2seq_jax.errors import InputError, nearest
 from seq2seq_jax.serving.limits import Limits, Refused
 
 KINDS = {dict: "an object", list: "a list", str: "a string", bool: "true or false"}
@@ -112,7 +112,12 @@ def check_tokens(
     lines: Iterable[str], name: str, length_of: Callable[[str], int], longest: int
 ) -> list[int]:
     """Tokens of each text, EOS included; what the model would cut is refused."""
-    lengths = [length_of(line) + 1 for line in lines]
+    lengths = []
+    for place, line in enumerate(lines):
+        try:
+            lengths.append(length_of(line) + 1)
+        except InputError as error:
+            raise Refused(422, f"{name}[{place}]: {error}") from None
     for place, length in enumerate(lengths):
         if length > longest:
             raise Refused(
