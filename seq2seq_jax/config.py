@@ -26,12 +26,12 @@ class Config:
 
     data: DataConfig = field(default_factory=DataConfig)
     """the pairs"""
-    series: SeriesConfig = field(default_factory=SeriesConfig)
-    """series of numbers, in place of pairs"""
     model: ModelConfig = field(default_factory=ModelConfig)
     """the model"""
     training: TrainingConfig = field(default_factory=TrainingConfig)
     """the training"""
+    series: SeriesConfig = field(default_factory=SeriesConfig)
+    """series of numbers, in place of pairs"""
 
 
 def to_json(config: Config) -> str:

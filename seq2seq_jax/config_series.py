@@ -49,3 +49,8 @@ class SeriesConfig:
     last (the last value known) or mean (of its past)"""
     missing: str = "refuse"
     """empty values and steps without a row: refuse, or mask (none is made up)"""
+
+    @property
+    def given(self) -> bool:
+        """Whether the data is series."""
+        return self.table is not None or bool(self.targets)

@@ -67,7 +67,7 @@ def gradient(name, shards, spread, pieces):
     *sizes, tied = MODELS[name]
     config, alone = config_of(tied, shards, spread, pieces), shards == 1
     devices = parallel.local(jax.local_devices()[: 1 if alone else 8], shards)
-    first = partial(programs.first_state, config, *sizes, RECORD)
+    first = partial(programs.first_state, config, sizes, RECORD)
     place = layout.of(config.training, devices, first)
     run = place.train_step(programs.train_step_of(config, sizes[1], RECORD))
     ids = jax.tree.map(lambda x: x % min(sizes), batch(0).target_in)

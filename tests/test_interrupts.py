@@ -21,7 +21,7 @@ PARTS = (
     (Checkpoints, "restore"),
     (Evaluator, "decode"),  # of step 6 again
     (loop, "make_report"),
-    (report, "draw_alignment"),
+    (report, "draw"),
 )
 
 

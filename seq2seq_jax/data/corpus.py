@@ -17,6 +17,7 @@ import numpy as np
 
 from seq2seq_jax.data.sequences import Sequences, SequencesWriter, open_sequences
 from seq2seq_jax.errors import InputError
+from seq2seq_jax.types import BOS, EOS, Batch
 
 VERSION = 2  # of the format; a folder of another version is made anew
 TEXT = np.dtype(np.uint8)
@@ -75,6 +76,26 @@ class Corpus:
     def target_text(self, index: int) -> str:
         """The target as text: the exact reference; lower-cased where the data is."""
         return self._text(1, index)
+
+    def collate(self, rows: np.ndarray, source: int, target: int) -> Batch:
+        """Examples `[R]` (-1: an empty row) as a padded batch of lengths S and T.
+
+        The source ends with EOS, so even an empty text has a token to look at.
+        """
+        ids, length = self.source_ids.gather(rows, source)
+        source_mask = np.arange(source) <= length[:, None]
+        ids = np.where(np.arange(source) == length[:, None], EOS, ids)
+        said, length = self.target_ids.gather(rows, target)
+        target_mask = np.arange(target) <= length[:, None]
+        heard = np.concatenate([np.full_like(said[:, :1], BOS), said[:, :-1]], 1)
+        said_end = np.where(np.arange(target) == length[:, None], EOS, said)
+        return Batch(
+            source=ids.astype(np.int32),
+            source_mask=source_mask,
+            target_in=np.where(target_mask, heard, 0).astype(np.int32),
+            target_out=said_end.astype(np.int32),
+            target_mask=target_mask,
+        )
 
     def _text(self, side: int, index: int) -> str:
         if not self.texts:

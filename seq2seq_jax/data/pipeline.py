@@ -13,7 +13,7 @@ from seq2seq_jax.data import tokenizers
 from seq2seq_jax.data.corpus import Corpus, open_corpus
 from seq2seq_jax.data.encoding import LONG_LINES, Log, describe, encode
 from seq2seq_jax.data.files import write_atomic
-from seq2seq_jax.data.plan import BatchPlan
+from seq2seq_jax.data.plan import BatchPlan, Examples
 from seq2seq_jax.data.sources import Pairs, open_pairs
 from seq2seq_jax.data.tokenizers import TOKENIZERS, Tokenizer
 from seq2seq_jax.errors import InputError, choose
@@ -35,6 +35,16 @@ class Prepared:
     train: Corpus
     dev: Corpus
     test: Corpus | None
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Ids of both sides."""
+        return self.source_tokenizer.size, self.target_tokenizer.size
+
+    @property
+    def bounds(self) -> dict[str, Any]:
+        """What bounds the outputs: as `lengths_of` the training corpus."""
+        return lengths_of(self.train)
 
     @property
     def fingerprints(self) -> dict[str, str]:
@@ -233,7 +243,7 @@ def batches(plan: BatchPlan, start: int = 0, prefetch: int = 8) -> Iterator[Batc
 
 
 def eval_batches(
-    corpus: Corpus, config: Config, process_index: int = 0, process_count: int = 1
+    corpus: Examples, config: Config, process_index: int = 0, process_count: int = 1
 ) -> Iterator[Batch]:
     """Every example once, in a handful of shapes, always in the same order."""
     return iter(BatchPlan(corpus, config, process_index, process_count, shuffle=False))

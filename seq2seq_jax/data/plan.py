@@ -1,15 +1,31 @@
 """The plan of batches: batch i is a pure function of the seed and i, for any i."""
 
 from collections.abc import Iterator
+from typing import Any, Protocol
 
 import numpy as np
 
 from seq2seq_jax.config import Config
 from seq2seq_jax.data.buckets import Bucket, make_buckets
-from seq2seq_jax.data.corpus import Corpus
-from seq2seq_jax.types import BOS, EOS, Batch
+from seq2seq_jax.types import Batch
 
 WORD = 1 << 32  # seeds are given in words of 32 bits
+
+
+class Examples(Protocol):
+    """What batches are made of: a `Corpus` of pairs, or `Windows` of series.
+
+    Attributes:
+        lengths: `[N, 2]` of each example, source and target.
+    """
+
+    lengths: Any
+
+    def __len__(self) -> int: ...
+
+    def collate(self, rows: np.ndarray, source: int, target: int) -> Batch:
+        """Examples `[R]` (-1: an empty row) as a batch padded to lengths S and T."""
+        ...
 
 
 class BatchPlan:
@@ -25,7 +41,7 @@ class BatchPlan:
 
     def __init__(
         self,
-        corpus: Corpus,
+        corpus: Examples,
         config: Config,
         process_index: int = 0,
         process_count: int = 1,
@@ -98,7 +114,7 @@ class BatchPlan:
         mine, count = self.process
         share = len(rows) // count
         rows = rows[mine * share : (mine + 1) * share]
-        return collate(self.corpus, rows, bucket.source, bucket.target)
+        return self.corpus.collate(rows, bucket.source, bucket.target)
 
     def __iter__(self) -> Iterator[Batch]:
         """The batches of the first epoch."""
@@ -123,24 +139,3 @@ class BatchPlan:
 
 def _fill(rows: np.ndarray, size: int) -> np.ndarray:
     return np.concatenate([rows, np.full(size - len(rows), -1, rows.dtype)])
-
-
-def collate(corpus: Corpus, rows: np.ndarray, source: int, target: int) -> Batch:
-    """Examples `[R]` (-1: an empty row) as a padded batch of lengths S and T.
-
-    The source ends with EOS, so even an empty text has a token to look at.
-    """
-    ids, length = corpus.source_ids.gather(rows, source)
-    source_mask = np.arange(source) <= length[:, None]
-    ids = np.where(np.arange(source) == length[:, None], EOS, ids)
-    said, length = corpus.target_ids.gather(rows, target)
-    target_mask = np.arange(target) <= length[:, None]
-    heard = np.concatenate([np.full_like(said[:, :1], BOS), said[:, :-1]], 1)
-    said_end = np.where(np.arange(target) == length[:, None], EOS, said)
-    return Batch(
-        source=ids.astype(np.int32),
-        source_mask=source_mask,
-        target_in=np.where(target_mask, heard, 0).astype(np.int32),
-        target_out=said_end.astype(np.int32),
-        target_mask=target_mask,
-    )

@@ -33,6 +33,7 @@ class Head(NamedTuple):
         width: of a head that says numbers: `(config) -> W`, how many of each target;
             `init` is told it last, and outputs are `[..., M, W]`. None: it says tokens.
         point: `(outputs [..., M, W]) -> [..., M]`, what the decoder reads next.
+        score: `(outputs, targets, mask) -> Sums`, the loss of outputs.
         settings: fields of the config that not every head reads.
     """
 
@@ -43,6 +44,7 @@ class Head(NamedTuple):
     copies: bool = False
     width: Callable[[ModelConfig], int] | None = None
     point: Callable[[jax.Array], jax.Array] = real_heads.first
+    score: Callable[..., Sums] | None = None
     settings: tuple[str, ...] = ()
 
     @property
@@ -129,9 +131,15 @@ def real_head(
     settings: tuple[str, ...] = (),
 ) -> Head:
     """A head that says numbers, from its outputs and a target's own loss."""
-    loss = real_heads.losses_of(apply, each)
+    score = real_heads.scores_of(each)
     return Head(
-        real_heads.init, apply, loss, width=width, point=point, settings=settings
+        real_heads.init,
+        apply,
+        real_heads.losses_of(apply, score),
+        width=width,
+        point=point,
+        score=score,
+        settings=settings,
     )
 
 

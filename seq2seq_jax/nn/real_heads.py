@@ -110,10 +110,26 @@ def median(outputs: jax.Array) -> jax.Array:
     return outputs[..., outputs.shape[-1] // 2]
 
 
-def losses_of(
-    apply: Callable[..., jax.Array], each: Callable[[jax.Array, jax.Array], jax.Array]
+def scores_of(
+    each: Callable[[jax.Array, jax.Array], jax.Array],
 ) -> Callable[..., Sums]:
-    """A head's `loss` from its outputs and a target's own loss."""
+    """A head's `score`: the sums of its outputs, from a target's own loss."""
+
+    def score(outputs: jax.Array, targets: Array, mask: Array) -> Sums:
+        """Sums over targets `[..., M]` that are there, of outputs `[..., M, W]`."""
+        real = mask[..., None] & ~jnp.isnan(targets)
+        # Before the loss: where a NaN went in, a gradient of 0 would come out as NaN.
+        known = jnp.where(real, targets, 0.0)
+        lost = jnp.where(real, each(outputs, known), 0.0).sum()
+        return Sums(lost, lost, jnp.zeros_like(lost), real.sum(dtype=lost.dtype))
+
+    return score
+
+
+def losses_of(
+    apply: Callable[..., jax.Array], score: Callable[..., Sums]
+) -> Callable[..., Sums]:
+    """A head's `loss` from its outputs and their score."""
 
     def loss(
         params: Params,
@@ -124,12 +140,7 @@ def losses_of(
         table: None = None,
         cut: None = None,
     ) -> Sums:
-        """Sums over targets `[..., M]` that are there; nothing is smoothed or cut."""
-        real = mask[..., None] & ~jnp.isnan(targets)
-        # Before the loss: where a NaN went in, a gradient of 0 would come out as NaN.
-        known = jnp.where(real, targets, 0.0)
-        lost = jnp.where(real, each(apply(params, readout), known), 0.0).sum()
-        nothing = jnp.zeros_like(lost)
-        return Sums(lost, lost, nothing, real.sum(dtype=lost.dtype))
+        """Sums over targets that are there; nothing is smoothed, tied or cut."""
+        return score(apply(params, readout), targets, mask)
 
     return loss

@@ -83,13 +83,13 @@ def resolved(config: Config, platform: str) -> Config:
     backend = "gpu" if platform == "cuda" else platform  # as JAX calls it
     model = replace(config.model, unroll=turn(config.model, backend))
     training = horizon.resolve(config.training, EPOCH)
-    return Config(config.data, model, training)
+    return replace(config, model=model, training=training)
 
 
 def state_of(config: Config) -> TrainState:
     """The shapes of a training's state, as a checkpoint has it."""
     tx = optimizer.make(config.training)
-    make = partial(training_programs.first_state, config, *vocabularies(config), tx)
+    make = partial(training_programs.first_state, config, vocabularies(config), tx)
     return jax.eval_shape(make, jax.random.key(0))
 
 
@@ -98,7 +98,7 @@ def layout_of(
 ) -> layout.Whole | layout.Cut:
     """How the state of a training lies on devices."""
     sizes = vocabularies(config)
-    first = partial(training_programs.first_state, config, *sizes, tx)
+    first = partial(training_programs.first_state, config, sizes, tx)
     return layout.of(config.training, devices, first)
 
 

@@ -1,7 +1,6 @@
 """The way of the data: a table -> a panel -> scales -> windows to learn from."""
 
 import io
-import json
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,77 +12,15 @@ import numpy as np
 from seq2seq_jax import durable
 from seq2seq_jax.config import SeriesConfig
 from seq2seq_jax.errors import InputError, choose
-from seq2seq_jax.series import panels, tables, times, windows
+from seq2seq_jax.series import facts, panels, tables, times, windows
 from seq2seq_jax.series.calendar import CALENDAR
+from seq2seq_jax.series.facts import Facts
 from seq2seq_jax.series.panels import MASK, REFUSE, Panel, Series
-from seq2seq_jax.series.scaling import SCALINGS, Scale
+from seq2seq_jax.series.scaling import SCALINGS
 from seq2seq_jax.series.times import Step
 from seq2seq_jax.series.windows import CENTRES, Scales, Sizes, Windows, sizes_of
 
-FACTS = "series.json"  # what inference needs, in the workdir
 SPLITS = ("train", "dev", "test")
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What a model's numbers mean.
-
-    Attributes:
-        step: between two times.
-        dates: whether times are dates.
-        season: steps of a season.
-        scales: of each series by its name.
-    """
-
-    step: Step
-    dates: bool
-    season: int
-    scales: dict[str, Scales]
-
-    def of(self, panel: Panel, path: Path) -> list[Scales]:
-        """The scale of each series of a panel.
-
-        Raises:
-            InputError: the training had no series of that name.
-        """
-        for series in panel.series:
-            if series.name not in self.scales:
-                known = ", ".join(list(self.scales)[:10])
-                raise InputError(
-                    f"{path} has a series {series.name!r}, which the training had not: "
-                    f"it knows {known}"
-                )
-        return [self.scales[series.name] for series in panel.series]
-
-    def to_json(self) -> str:
-        """As JSON text."""
-        scales = {
-            name: {part: scale.to_json() for part, scale in both._asdict().items()}
-            for name, both in self.scales.items()
-        }
-        values = {"step": self.step, "dates": self.dates, "season": self.season}
-        return json.dumps(values | {"scales": scales}, indent=2) + "\n"
-
-
-def load_facts(workdir: Path) -> Facts | None:
-    """A workdir's facts; None where it has none yet.
-
-    Raises:
-        InputError: they are damaged.
-    """
-    path = workdir / FACTS
-    if not path.exists():
-        return None
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        scales = {
-            name: Scales(*(Scale.from_json(both[part]) for part in Scales._fields))
-            for name, both in values["scales"].items()
-        }
-        step = Step(*values["step"])
-        return Facts(step, bool(values["dates"]), int(values["season"]), scales)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is damaged: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -134,7 +71,12 @@ def prepare(
     Raises:
         InputError: for any table that cannot be used.
     """
-    table = tables.read(config.table or "")
+    if config.table is None:
+        raise InputError(
+            "series.table is missing, expected a CSV or Parquet file: --series.table "
+            "FILE"
+        )
+    table = tables.read(config.table)
     panel = panels.panel(table, config)
     text = packed(panel)
     folder = f"series-{zlib.crc32(text):08x}.npz"
@@ -142,10 +84,10 @@ def prepare(
     data.mkdir(parents=True, exist_ok=True)
     if not (data / folder).exists():
         write(data / folder, text)
-    known = load_facts(workdir)
+    known = facts.load(workdir)
     made = made_of(panel, known, config, table.path, folder)
     if known is None:
-        write(workdir / FACTS, made.facts.to_json().encode())
+        write(workdir / facts.NAME, made.facts.to_json().encode())
     for line in described(made, table):
         log(line)
     return made
@@ -158,17 +100,17 @@ def reopen(config: SeriesConfig, workdir: Path, folders: dict[str, str]) -> Prep
         InputError: it cannot be read.
     """
     path = workdir / "data" / folders["panel"]
-    facts = load_facts(workdir)
+    known = facts.load(workdir)
     try:
         panel = unpacked(path.read_bytes())
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{path} cannot be read: {error}") from None
-    return made_of(panel, facts, config, path, folders["panel"])
+    return made_of(panel, known, config, path, folders["panel"])
 
 
 def made_of(
     panel: Panel,
-    facts: Facts | None,
+    known: Facts | None,
     config: SeriesConfig,
     path: Path,
     folder: str,
@@ -179,15 +121,15 @@ def made_of(
         InputError: a part has too few rows for one window.
     """
     cuts = [cuts_of(panel, series, config, path) for series in panel.series]
-    if facts is None:
+    if known is None:
         fit = SCALINGS[config.scaling]
         scales = {
             series.name: Scales(fit(series.values[:dev]), fit(series.known[:dev]))
             for series, (dev, _, _) in zip(panel.series, cuts, strict=True)
         }
         season = config.season or panel.step.season
-        facts = Facts(panel.step, panel.dates, season, scales)
-    steps = windows.laid(panel, facts.of(panel, path), config)
+        known = Facts(panel.step, panel.dates, season, scales)
+    steps = windows.laid(panel, known.of(panel, path), config)
     ends = {
         "train": [(0, dev) for dev, _, _ in cuts],
         "dev": [(dev, test) for dev, test, _ in cuts],
@@ -201,8 +143,8 @@ def made_of(
         found = windows.places_between(panel.series, bounds, config)
         if not len(found):
             raise InputError(too_few(split, bounds, config, path))
-        parts[split] = Windows(steps, found, config, facts.season)
-    return Prepared(sizes_of(config), facts, panel, **parts, folder=folder)  # type: ignore[arg-type]
+        parts[split] = Windows(steps, found, config, known.season)
+    return Prepared(sizes_of(config), known, panel, **parts, folder=folder)  # type: ignore[arg-type]
 
 
 def too_few(

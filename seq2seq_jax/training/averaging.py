@@ -21,7 +21,7 @@ from seq2seq_jax.training.checkpoints import Checkpoints
 from seq2seq_jax.types import Params
 
 # What inference reads beside the checkpoint, and whether it may be missing.
-FILES = {"config.json": False, "lengths.json": True}
+FILES = {"config.json": False, "lengths.json": True, "series.json": True}
 FOLDERS = ("tokenizers",)
 TRIES = 9  # to read checkpoints before a training deletes them
 
@@ -73,16 +73,18 @@ def made(
     raw: bool,
 ) -> list[int]:
     """As `average`; `unfinished` is an empty folder, which becomes `output`."""
-    for name in FOLDERS:
+    config = configs.load(workdir / "config.json")
+    folders = FOLDERS if not config.series.given else ()
+    for name in folders:
         if not (workdir / name).is_dir():
             raise InputError(f"{workdir} has no {name}, expected a training's workdir")
-    here = origin.found_in(workdir, configs.load(workdir / "config.json"))
+    here = origin.found_in(workdir, config)
     checkpoints = Checkpoints(workdir / "checkpoints", origin=here)
     steps, params, saved = taken(checkpoints, last, best, raw)
     for name, optional in FILES.items():
         if not optional or (workdir / name).is_file():
             shutil.copyfile(workdir / name, unfinished / name)
-    for name in FOLDERS:
+    for name in folders:
         shutil.copytree(workdir / name, unfinished / name)
     written = Checkpoints(unfinished / "checkpoints", origin=saved)
     written.save_average(steps[-1], params, steps)

@@ -1,5 +1,7 @@
 """Refuse a training that cannot be, before anything is read, written or compiled."""
 
+import dataclasses
+
 from seq2seq_jax import limits, unread
 from seq2seq_jax.config import Config
 from seq2seq_jax.data import pipeline
@@ -10,6 +12,8 @@ from seq2seq_jax.nn import checks as model_checks
 from seq2seq_jax.nn.encoder import ENCODERS
 from seq2seq_jax.nn.heads import HEADS
 from seq2seq_jax.nn.scores import SCORES
+from seq2seq_jax.series import prepare
+from seq2seq_jax.series.metrics import HIGHER
 from seq2seq_jax.training import freezing, optimizer, starting, trouble
 from seq2seq_jax.training.step import NORMALIZERS
 from seq2seq_jax.training.unread import READERS
@@ -24,14 +28,12 @@ def check(config: Config) -> None:
     training = config.training
     limits.validate(config)
     optimizer.check(training)
-    pipeline.check(config.data)
+    check_kind(config)
     model_checks.check(config.model, config.data.shared_vocab)
     starting.check(config)
     freezing.check(config)
     check_source(config)
-    choose(["loss", *METRICS], training.metric, "training.metric")
-    if training.metric != "loss":  # a package that it needs may be missing
-        measure([training.metric], [""], [[""]])
+    check_metric(config)
     choose(NORMALIZERS, training.normalize, "training.normalize")
     check_sampled_softmax(config)
     check_shards(config)
@@ -46,6 +48,56 @@ def check(config: Config) -> None:
     check_coverage("training.eval_coverage_penalty", penalty, config.model.attention)
     check_rates(config)
     unread.check("training", training, READERS)
+
+
+def check_metric(config: Config) -> None:
+    """Refuse a metric that there is none of."""
+    metric, series = config.training.metric, config.series.given
+    choose(["loss", *(HIGHER if series else METRICS)], metric, "training.metric")
+    if metric in METRICS:  # a package that it needs may be missing
+        measure([metric], [""], [[""]])
+
+
+def check_kind(config: Config) -> None:
+    """Refuse settings of another kind of data, or a model that is not for it."""
+    series = config.series.given
+    for section, unread_here in (("series", not series), ("data", series)):
+        if unread_here:
+            check_unset(config, section)
+    if series:
+        prepare.check(config.series)
+    else:
+        pipeline.check(config.data)
+    head = HEADS[choose(HEADS, config.model.head, "model.head")]
+    if series and (head.width is None or config.model.frontend != "features"):
+        numbers = ", ".join(name for name, x in HEADS.items() if x.width is not None)
+        raise InputError(
+            f"the data is series, but model.frontend is {config.model.frontend!r} "
+            f"and model.head {config.model.head!r}: series need model.frontend "
+            f"features and one of {numbers}"
+        )
+    if series and config.training.init_from is not None:
+        raise InputError(
+            "training.init_from matches tokens, of which series have none: leave it out"
+        )
+    if not series and head.width is not None:
+        raise InputError(
+            f"model.head is {config.model.head!r}, which says numbers, but the targets "
+            f"are texts: name a table by series.table, or set model.head vocabulary"
+        )
+
+
+def check_unset(config: Config, section: str) -> None:
+    """Refuse a setting of a kind of data that is not the config's."""
+    found = getattr(config, section)
+    for name, unset in dataclasses.asdict(type(found)()).items():
+        value = getattr(found, name)
+        if value != unset:
+            given = "the data is series" if config.series.given else "there are none"
+            raise InputError(
+                f"{section}.{name} is {value!r}, but {given}, so nothing reads it: "
+                f"leave it out"
+            )
 
 
 def check_rates(config: Config) -> None:
@@ -120,6 +172,11 @@ def check_shards(config: Config) -> None:
                 f"{told}, but training.{name} {value} needs the whole vocabulary on "
                 f"every device: set training.vocabulary_shards 1, or training.{name} 0"
             )
+    if HEADS[config.model.head].width is not None:
+        raise InputError(
+            f"{told}, but model.head {config.model.head!r} has no vocabulary: set "
+            f"training.vocabulary_shards 1"
+        )
     if HEADS[config.model.head].copies:
         raise InputError(
             f"{told}, but model.head {config.model.head!r} needs the whole vocabulary "

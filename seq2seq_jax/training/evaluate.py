@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from seq2seq_jax.evaluation.metrics import METRICS, Options, chosen, measure, un
 from seq2seq_jax.inference.lengths import read_length_ratio
 from seq2seq_jax.inference.predictor import Predictor
 from seq2seq_jax.nn import model
+from seq2seq_jax.series import metrics as series_metrics
 from seq2seq_jax.training import parallel
 from seq2seq_jax.training.hosts import ALONE, Hosts
 from seq2seq_jax.training.layout import Cut, Whole
@@ -24,9 +25,12 @@ from seq2seq_jax.training.objective import cut_of
 from seq2seq_jax.training.step import eval_step
 from seq2seq_jax.types import Batch, Params
 
+HIGHER = {name: metric.higher_is_better for name, metric in METRICS.items()}
+HIGHER |= series_metrics.HIGHER
 TITLES = {"loss": "loss", "perplexity": "perplexity", "accuracy": "token accuracy"} | {
     name: f"{metric.title} (%)" for name, metric in METRICS.items()
 }
+TITLES |= series_metrics.TITLES
 
 
 def score(metric: str, values: dict[str, float]) -> float:
@@ -35,7 +39,7 @@ def score(metric: str, values: dict[str, float]) -> float:
     >>> score("loss", {"loss": 2.0})
     -2.0
     """
-    better = metric != "loss" and METRICS[metric].higher_is_better
+    better = metric != "loss" and HIGHER[metric]
     return values[metric] if better else -values[metric]
 
 
@@ -48,11 +52,13 @@ class Decoded:
         samples: source, reference and hypothesis as text.
         hypotheses: the predictor's best hypotheses, in the order of the samples; None
             where another process has it.
+        beside: the same metrics of what needs no learning, by its name.
     """
 
     metrics: dict[str, float]
     samples: list[dict[str, str]]
     hypotheses: list[Any]
+    beside: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 def go_on() -> None:

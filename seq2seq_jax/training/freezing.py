@@ -20,6 +20,7 @@ from jax import lax
 from seq2seq_jax.config import Config
 from seq2seq_jax.errors import InputError
 from seq2seq_jax.nn import model
+from seq2seq_jax.series import windows
 from seq2seq_jax.training import fingerprints
 from seq2seq_jax.training.step import AXIS, LossFn
 from seq2seq_jax.types import Array, Batch, Params, TrainState
@@ -138,12 +139,18 @@ def paths_of(config: Config) -> dict[str, str]:
     >>> paths_of(Config())["head.bias"]
     'float32[8000]'
     """
-    source = config.data.vocab_size
-    target = config.data.target_vocab_size or source
-    make = model.init_params
+    make, sizes = model.init_params, largest(config)
     return fingerprints.kinds(
-        jax.eval_shape(lambda: make(jax.random.key(0), config.model, source, target))
+        jax.eval_shape(lambda: make(jax.random.key(0), config.model, *sizes))
     )
+
+
+def largest(config: Config) -> tuple[int, ...]:
+    """The sizes of both sides, vocabularies as large as the config allows."""
+    if config.series.given:
+        return windows.sizes_of(config.series)
+    source = config.data.vocab_size
+    return source, config.data.target_vocab_size or source
 
 
 def nearest(pattern: str, paths: Sequence[str] | dict[str, str]) -> str:

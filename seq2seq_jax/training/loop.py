@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,12 +11,13 @@ import jax
 
 from seq2seq_jax.compilation import keep_compiled
 from seq2seq_jax.config import Config
-from seq2seq_jax.data.pipeline import Prepared, batches, lengths_of, prepare
+from seq2seq_jax.data.pipeline import batches
 from seq2seq_jax.data.plan import BatchPlan
 from seq2seq_jax.errors import TrainingFailed
 from seq2seq_jax.training import (
     checks,
     horizon,
+    kinds,
     layout,
     optimizer,
     origin,
@@ -32,8 +32,9 @@ from seq2seq_jax.training import (
 )
 from seq2seq_jax.training.checkpoints import Checkpoints
 from seq2seq_jax.training.due import Due
-from seq2seq_jax.training.evaluate import Decoded, Evaluator, score
+from seq2seq_jax.training.evaluate import Decoded, score
 from seq2seq_jax.training.hosts import ALONE, Hosts, here
+from seq2seq_jax.training.kinds import prepare
 from seq2seq_jax.training.progress import Progress, decayed, evaluated, finished
 from seq2seq_jax.training.report import ALREADY, Report, make_report
 from seq2seq_jax.training.reporting import Reporter
@@ -134,7 +135,7 @@ def finish(run: "Run") -> Report:
 
 def read(
     config: Config, workdir: Path, log: Callable[[str], None]
-) -> tuple[Prepared, starting.Start | None]:
+) -> tuple[Any, starting.Start | None]:
     """The data, and what a run without a checkpoint starts from.
 
     Raises:
@@ -145,9 +146,7 @@ def read(
         starting.check_files(config)
     with workdirs.claimed(config, workdir):
         data = prepare(config, workdir, log)
-        checks.check_vocabulary(config, size := data.target_tokenizer.size)
-        if not begun:
-            trouble.check_first_loss(config.training, math.log(size))
+        kinds.of(config).fits(config, data.sizes, begun=bool(begun))
         return data, None if begun else starting.read(config, data, log)
 
 
@@ -161,13 +160,14 @@ class Run:
         self,
         config: Config,
         workdir: Path,
-        data: Prepared,
+        data: Any,
         reporter: Reporter,
         start: starting.Start | None = None,
         stop: Stop | None = None,
         hosts: Hosts = ALONE,
     ):
         self.workdir, self.data, self.reporter = workdir, data, reporter
+        self.kind = kinds.of(config)
         self.start, self.stop, self.hosts = start, stop or Stop(), hosts
         self.begun_from: dict[str, Any] = {}
         self.devices = parallel.everywhere(config.training.vocabulary_shards)
@@ -178,8 +178,7 @@ class Run:
         reporter.steps = training.steps
         if told := horizon.describe(config.training, len(self.plan)):
             reporter.log(told)
-        lengths = lengths_of(data.train)
-        self.origin = origin.of(config, workdir, data.fingerprints, lengths)
+        self.origin = origin.of(config, workdir, data.fingerprints, data.bounds)
         self.checkpoints = Checkpoints(
             workdir / "checkpoints",
             keep_last=training.keep_last,
@@ -188,13 +187,14 @@ class Run:
             origin=self.origin,
             hosts=hosts,
         )
-        source, target = data.source_tokenizer.size, data.target_tokenizer.size
         tx = optimizer.make(training)
-        first = partial(programs.first_state, self.config, source, target, tx)
+        first = partial(programs.first_state, self.config, data.sizes, tx)
         self.layout = layout.of(training, self.devices, first)
         check = self.stop.check
-        self.evaluator = Evaluator(config, data, workdir, self.layout, check, hosts)
-        update = programs.train_step_of(self.config, target, tx)
+        self.evaluator = self.kind.evaluator(
+            config, data, workdir, self.layout, check, hosts
+        )
+        update = programs.train_step_of(self.config, data.sizes[1], tx)
         self.step = self.layout.train_step(update)
 
     def initial_state(self) -> TrainState:

@@ -15,12 +15,14 @@ from typing import Any
 from seq2seq_jax import config as configs
 from seq2seq_jax.config import Config
 from seq2seq_jax.data import tokenizers
+from seq2seq_jax.series import facts
 from seq2seq_jax.training.damage import ForeignError
 from seq2seq_jax.training.workdirs import PLACES, RESUMABLE
 
 Origin = dict[str, Any]
 
 SIDES = ("source", "target")
+SERIES = "series"
 CONFIG, TOKENIZERS, DATA, LENGTHS = "config", "tokenizers", "data", "lengths"
 
 
@@ -50,12 +52,30 @@ def of(
             for name, value in configs.flatten(config)
             if name not in RESUMABLE and name not in PLACES
         },
-        TOKENIZERS: {
-            side: tokenizers.stamp(workdir / "tokenizers", side) for side in SIDES
-        },
+        TOKENIZERS: stamps(config, workdir),
         DATA: {split: data[split] for split in ("train", "dev") if split in data},
         LENGTHS: lengths,
     }
+
+
+def stamps(config: Config, workdir: Path) -> dict[str, str]:
+    """What the numbers of a model mean: its tokenisers, or the facts of its series.
+
+    Raises:
+        InputError: a file is missing or damaged.
+    """
+    if config.series.given:
+        return {SERIES: facts.stamp(workdir)}
+    return {side: tokenizers.stamp(workdir / "tokenizers", side) for side in SIDES}
+
+
+def place_of(name: str) -> str:
+    """The file that a stamp is of, in words.
+
+    >>> place_of("source"), place_of("series")
+    ('tokenizer tokenizers/source.json', 'series.json')
+    """
+    return f"tokenizer tokenizers/{name}.json" if name in SIDES else facts.NAME
 
 
 def found_in(workdir: Path, config: Config) -> Origin:
@@ -93,9 +113,9 @@ def check(saved: Origin | None, here: Origin | None) -> None:
         if name in theirs and theirs[name] != ours[name]
     ]
     lines += [
-        f"tokenizers/{side}.json is not the tokenizer that it was trained with"
-        for side in SIDES
-        if saved[TOKENIZERS][side] != here[TOKENIZERS][side]
+        f"{place_of(name)} is not the one that it was trained with"
+        for name, stamp in here[TOKENIZERS].items()
+        if saved[TOKENIZERS].get(name) != stamp
     ]
     if lines:
         more = f", and {len(lines) - 3} more" if len(lines) > 3 else ""

@@ -1,9 +1,12 @@
 """What an evaluation shows beside its numbers: what is said, and where it looked."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seq2seq_jax.nn.scores import SCORES
 from seq2seq_jax.training.evaluate import Decoded
+
+Picture = tuple[bytes, int, int]  # a PNG's bytes, its width and height
 
 if TYPE_CHECKING:
     from seq2seq_jax.training.loop import Run
@@ -28,17 +31,51 @@ def show(run: "Run", step: int, decoded: Decoded) -> None:
     run.reporter.samples(samples)
     if not run.hosts.first or not run.config.training.eval_pictures:
         return
-    pictures = {}
-    if looks(run):
-        from seq2seq_jax.plots import heatmap  # matplotlib
-
-        chosen = longest(decoded.hypotheses)[: run.config.training.eval_pictures]
-        pictures = {
-            str(number): heatmap.png(one.alignment, one.source_pieces, one.pieces)
-            for number, one in enumerate(chosen, 1)
-            if one.pieces
-        }
+    count = run.config.training.eval_pictures
+    pictures = run.kind.pictures(decoded.hypotheses, count)
     run.reporter.show(step, "dev", samples, pictures)
+
+
+def alignments(hypotheses: list[Any], count: int) -> dict[str, Picture]:
+    """Heat maps of the longest of some hypotheses that a person can read."""
+    chosen = longest([one for one in hypotheses if has_alignment(one)])[:count]
+    if not chosen:
+        return {}
+    from seq2seq_jax.plots import heatmap  # matplotlib
+
+    return {
+        str(number): heatmap.png(one.alignment, one.source_pieces, one.pieces)
+        for number, one in enumerate(chosen, 1)
+        if one.pieces
+    }
+
+
+def has_alignment(hypothesis: Any) -> bool:
+    """Whether this process has a hypothesis, and it says where it looked."""
+    return hypothesis is not None and hypothesis.alignment is not None
+
+
+def draw_alignment(hypotheses: list[Any], folder: Path) -> str | None:
+    """A heat map of the longest of some hypotheses that a person can read.
+
+    Of several processes the first draws, one of those that it has.
+    """
+    hypotheses = [one for one in hypotheses if has_alignment(one)]
+    if not hypotheses:
+        return None
+
+    def longest(hypothesis: Any) -> tuple[bool, int]:
+        sides = len(hypothesis.pieces), len(hypothesis.source_pieces)
+        return max(sides) <= READABLE, min(sides)
+
+    best = max(hypotheses, key=longest)
+    if not best.pieces:
+        return None
+    from seq2seq_jax.plots import heatmap  # matplotlib
+
+    path = folder / "alignment.png"
+    heatmap.draw(best.alignment, best.source_pieces, best.pieces, path)
+    return path.name
 
 
 def longest(hypotheses: list[Any]) -> list[Any]:

@@ -1,7 +1,7 @@
 """What training compiles: the update of a config, and the state it starts from."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -40,11 +40,11 @@ def train_step_of(config: Config, vocabulary: int, tx: Any) -> Callable:
 
 
 def first_state(
-    config: Config, source: int, target: int, tx: Any, key: jax.Array
+    config: Config, sizes: Sequence[int], tx: Any, key: jax.Array
 ) -> TrainState:
-    """The state before the first update, from the vocabularies' sizes and a seed."""
+    """The state before the first update, from the sizes of both sides and a seed."""
     first, key = jax.random.split(key)
-    params = model.init_params(first, config.model, source, target)
+    params = model.init_params(first, config.model, *sizes)
     return started(params, config.training, tx, key)
 
 

@@ -7,10 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seq2seq_jax.nn.scores import SCORES
 from seq2seq_jax.training import notes, workdirs
 from seq2seq_jax.training.evaluate import TITLES
-from seq2seq_jax.training.pictures import READABLE
 from seq2seq_jax.types import Params
 
 if TYPE_CHECKING:
@@ -33,7 +31,7 @@ class Report:
         best_step: the step of the checkpoint that was measured.
         metrics: by split (`dev`, `test`), the values by name.
         samples: source, reference and hypothesis of a few test sequences.
-        alignment: path of the heat map, inside the workdir; None without attention.
+        alignment: path of the picture, inside the workdir; None without one.
     """
 
     status: str
@@ -117,33 +115,19 @@ def measure_best(run: "Run", like: Params, step: int) -> Report:
     for split, corpus in corpora.items():
         decoded = run.evaluator.decode(params, corpus, alignments=True)
         metrics[split] = run.evaluator.loss(params, corpus) | decoded.metrics
+        beside = decoded.beside.items()
+        metrics |= {f"{split}, {name}": values for name, values in beside}
     shown = list(range(0, len(decoded.samples), -(-len(decoded.samples) // SAMPLES)))
     samples = [decoded.samples[i] for i in shown]
     run.stop.check()
-    path = draw_alignment(run, [decoded.hypotheses[i] for i in shown])
+    shown = [decoded.hypotheses[i] for i in shown]
+    path = draw(run, shown)
     return Report("done", step, best_step, metrics, samples, path)
 
 
-def draw_alignment(run: "Run", hypotheses: list[Any]) -> str | None:
-    """A heat map of the longest of some hypotheses that a person can read.
-
-    Of several processes the first draws, one of those that it has.
-    """
-    if not SCORES[run.config.model.attention].looks or not run.hosts.first:
-        return None
-    hypotheses = [hypothesis for hypothesis in hypotheses if hypothesis is not None]
-    from seq2seq_jax.plots import heatmap  # matplotlib
-
-    def longest(hypothesis: Any) -> tuple[bool, int]:
-        sides = len(hypothesis.pieces), len(hypothesis.source_pieces)
-        return max(sides) <= READABLE, min(sides)
-
-    best = max(hypotheses, key=longest)
-    if not best.pieces:
-        return None
-    path = run.workdir / "alignment.png"
-    heatmap.draw(best.alignment, best.source_pieces, best.pieces, path)
-    return path.name
+def draw(run: "Run", hypotheses: list[Any]) -> str | None:
+    """A picture of one of some hypotheses; of several processes the first draws."""
+    return run.kind.draw(hypotheses, run.workdir) if run.hosts.first else None
 
 
 def tell(run: "Run", report: Report) -> None:
@@ -156,4 +140,5 @@ def tell(run: "Run", report: Report) -> None:
         f"{run.workdir / 'results.json'}"
     )
     if report.alignment is not None:
-        run.reporter.log(f"alignment: {run.workdir / report.alignment}")
+        path = run.workdir / report.alignment
+        run.reporter.log(f"{path.stem}: {path}")

@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq_jax.config import Config, flatten
-from seq2seq_jax.data import pipeline
-from seq2seq_jax.data.pipeline import Prepared
 from seq2seq_jax.errors import InputError
-from seq2seq_jax.training import workdirs
+from seq2seq_jax.training import kinds, workdirs
 from seq2seq_jax.training.checkpoints import Checkpoints
 from seq2seq_jax.training.hosts import Hosts
 
@@ -63,18 +61,18 @@ def sees(path: Path, text: str) -> bool:
 
 
 def read_once(
-    read: Callable[[], tuple[Prepared, Any]],
+    read: Callable[[], tuple[Any, Any]],
     config: Config,
     workdir: Path,
     hosts: Hosts,
-) -> tuple[Prepared, Any]:
+) -> tuple[Any, Any]:
     """What `read` gives in process 0; the others open what it has made in the workdir.
 
     Only process 0 needs the raw data, and has what is beside them.
     """
     if hosts.count == 1:
         return read()
-    kept: list[tuple[Prepared, Any]] = []
+    kept: list[tuple[Any, Any]] = []
 
     def make() -> dict[str, str]:
         kept.append(read())
@@ -83,7 +81,7 @@ def read_once(
     folders = hosts.once(make)
     if hosts.first:
         return kept[0]
-    return pipeline.reopen(config, workdir, folders), None
+    return kinds.of(config).reopen(config, workdir, folders), None
 
 
 @contextlib.contextmanager

@@ -64,7 +64,7 @@ def read(config: Config, data: Prepared, log: Callable[[str], None]) -> Start | 
     if config.training.init_from is not None:
         found = warm.read(config, data.source_tokenizer, data.target_tokenizer, log)
         return Start(found.put, found.facts)
-    if vectors := embeddings.read(config, data, log):
+    if embeddings.given(config) and (vectors := embeddings.read(config, data, log)):
         return Start(lambda params: embeddings.start_from(params, vectors), {})
     return None
 

@@ -48,15 +48,18 @@ RESUMABLE = (
     "training.prefetch",
 )
 # Where data lies: it may have moved, and its content has fingerprints.
-PLACES = tuple(
-    f"data.{split}_{part}"
-    for split in ("train", "dev", "source", "target")
-    for part in ("source", "target", "tsv", "vectors")
+PLACES = (
+    *(
+        f"data.{split}_{part}"
+        for split in ("train", "dev", "source", "target")
+        for part in ("source", "target", "tsv", "vectors")
+    ),
+    "series.table",
 )
 
 
 # What preparing the data makes.
-PREPARED = ("tokenizers", "data", "lengths.json")
+PREPARED = ("tokenizers", "data", "lengths.json", "series.json")
 
 LOCK = ".lock"
 HELD = (errno.EAGAIN, errno.EACCES)
