@@ -53,13 +53,13 @@ def count(config: Config) -> dict[str, int]:
     import jax
 
     from seq2seq_jax.nn import checks, model
+    from seq2seq_jax.training import freezing
 
     validate(config)
     checks.check(config.model, config.data.shared_vocab)
-    source = config.data.vocab_size
-    target = config.data.target_vocab_size or source
+    sizes = freezing.largest(config)
     tree = jax.eval_shape(
-        lambda: model.init_params(jax.random.key(0), config.model, source, target)
+        lambda: model.init_params(jax.random.key(0), config.model, *sizes)
     )
     encoder, decoder = tree["encoder"], tree["decoder"]
     parts = {

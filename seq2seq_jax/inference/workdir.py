@@ -53,6 +53,11 @@ def load(
     workdir = Path(workdir)
     check(workdir)
     config = checks.load(workdir / "config.json")
+    if config.series.given:
+        raise InputError(
+            f"{workdir} holds a model of series, expected one of texts: use "
+            f"`seq2seq-jax forecast` or `backtest`"
+        )
     source, target = (
         tokenizers.load(workdir / "tokenizers", side) for side in ("source", "target")
     )

@@ -109,6 +109,11 @@ def check(config: Config, beam_size: int, devices: int = 1) -> None:
         InputError: naming the field or option, what came and what was expected.
     """
     checks.check(config)
+    if config.series.given:
+        raise InputError(
+            "a plan is of the search for a text, which a model of series does not do: "
+            "train it for a few steps instead, and look"
+        )
     layout.check(config.training, devices)
     if config.model.backend == "pallas":
         raise InputError(
