@@ -144,6 +144,7 @@ FENCES = {
     "rapidfuzz": ("evaluation",),
     "rouge_score": ("evaluation",),
     "matplotlib": ("plots",),
+    "pyarrow": ("series.tables",),
     "tensorboardX": ("training.board",),
     "starlette": ("serving.app",),
     "uvicorn": ("serving.server", "serving.connections"),
