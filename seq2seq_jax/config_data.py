@@ -54,7 +54,11 @@ class DataConfig:
     """where TFDS keeps prepared data; None: TFDS's own default"""
     source_tokenizer: str = "sentencepiece"
     """char, char_nfd (decomposed), char_features (behind a tab), byte, word (white
-    space), word_marks (punctuation apart) or sentencepiece"""
+    space), word_marks (punctuation apart) or sentencepiece; where a source is the path
+    of a file, from its list's folder, features (.npy, .npz) or picture"""
+    picture_size: int | None = None
+    """source_tokenizer picture: pixels on each side that pictures are scaled to; None:
+    they are as they are, all of one width"""
     target_tokenizer: str = "sentencepiece"
     """char, byte, word (white space) or sentencepiece"""
     shared_vocab: bool = False

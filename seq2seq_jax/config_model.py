@@ -16,8 +16,8 @@ class ModelConfig:
     decoder_hidden_size: int | None = None
     """units of a decoder layer; None: hidden_size"""
     frontend: str = "tokens"
-    """what makes vectors of a source's items: tokens (embeddings) or features (a
-    projection of numbers)"""
+    """what makes vectors of a source's items: tokens (embeddings), features (a
+    projection of numbers) or convolutions (a net for pictures)"""
     embedding_size: int = 256
     """size of token embeddings, or of what a frontend makes"""
     encoder_layers: int = 1
@@ -25,7 +25,8 @@ class ModelConfig:
     decoder_layers: int = 1
     """layers of the decoder"""
     encoder: str = "recurrent"
-    """recurrent, stacks (its directions meet at the top) or none (a language model)"""
+    """recurrent, stacks (its directions meet at the top), positions (what the frontend
+    makes, as it is) or none (a language model)"""
     bidirectional: bool = True
     """encoder layers read in both directions"""
     bidirectional_layers: int | None = None

@@ -73,6 +73,8 @@ class TrainingConfig:
     """share of the target's probability spread evenly over the vocabulary"""
     coverage_loss: float = 0.0
     """weight of a loss for looking again where attention has been; 0: none"""
+    doubly_stochastic: float = 0.0
+    """weight of a loss for places looked at more, or less, than once in all; 0: none"""
     sampled_softmax: int = 0
     """training's loss is over the target and so many sampled tokens; 0: over all"""
     scheduled_sampling: float = 0.0

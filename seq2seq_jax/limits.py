@@ -12,7 +12,7 @@ POSITIVE = (
     "model.decoder_layers model.attention_size model.init_scale training.steps "
     "model.bidirectional_layers model.encoder_projection model.residual_from "
     "model.attention_heads model.window model.positions model.readout_size "
-    "model.output_rank model.unroll model.quantiles "
+    "data.picture_size model.output_rank model.unroll model.quantiles "
     "series.past_steps series.horizon series.season "
     "training.batch_tokens training.batch_size training.accumulate "
     "training.vocabulary_shards "
@@ -28,7 +28,7 @@ POSITIVE = (
 NOT_NEGATIVE = (
     "data.source_column data.target_column data.features_column training.warmup_steps "
     "training.decay_start training.final_learning_rate training.weight_decay "
-    "training.keep_best training.sampled_softmax "
+    "training.keep_best training.sampled_softmax training.doubly_stochastic "
     "training.scheduled_sampling training.scheduled_sampling_steps training.seed "
     "training.eval_length_penalty training.eval_coverage_penalty "
     "training.eval_pictures"

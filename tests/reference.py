@@ -63,6 +63,12 @@ def encode(params, config, xs):
         width = config.hidden_size * (2 if config.bidirectional else 1)
         carry = tuple(np.zeros(width) for _ in range(PARTS.get(config.cell, 1)))
         return np.zeros((len(xs), width)), [[carry]]
+    if config.encoder == "positions":
+        mean = sum(xs) / len(xs)
+        if config.encoder_projection:
+            p = params["projection"]
+            xs = np.array([x @ p["kernel"] + p["bias"] for x in xs])
+        return np.array(xs), [[(mean,) * PARTS.get(config.cell, 1)]]
     if config.reverse_source:
         xs = [*xs[-2::-1], xs[-1]]
     if config.encoder == "stacks":

@@ -56,6 +56,20 @@ def see(params, config, annotations, state, y):
     return {"carry": carry, "context": context, "look": looked}, readout
 
 
+def xu(params, config, annotations, state, y):
+    """h_{t-1} -> a_t -> z_t, gated -> h_t -> tanh(E y + L_h h + L_z z)."""
+    query, own = state["carry"][-1][-1], params["own"]
+    looked, seen = attend(
+        params["attention"], config, query, annotations, state["look"]
+    )
+    gate = sigmoid(query @ own["gate"]["kernel"][:, 0] + own["gate"]["bias"][0])
+    z = np.array([gate * x for x in seen])
+    carry, outputs = run_stack(params, config, state["carry"], np.r_[y, z])
+    hidden = outputs[-1] @ own["output"]["kernel"] + own["output"]["bias"]
+    readout = np.tanh(y + hidden + z @ own["context"])
+    return {"carry": carry, "context": z, "look": looked}, readout
+
+
 def bahdanau(params, config, annotations, state, y):
     """e_ij from s_{i-1} -> c_i -> s_i -> maxout readout over neighbouring pairs."""
     query = state["carry"][-1][-1]
@@ -193,6 +207,7 @@ DECODERS = {
     "luong_linear": (luong_linear, first_state),
     "luong_fed": (luong_fed, first_state),
     "see": (see, no_context),
+    "xu": (xu, first_state),
     "bahdanau": (bahdanau, first_state),
     "bahdanau_appendix": (bahdanau_appendix, first_state),
     "bahdanau_groundhog": (bahdanau_groundhog, first_state),

@@ -272,6 +272,21 @@ SWEEP += SEVERAL
 NUMBERS = [
     attending("location_sensitive", "luong", frontend="features"),
     attending("general", "bahdanau", frontend="features", tied_embeddings="output"),
+    attending(
+        "additive",
+        "xu",
+        frontend="convolutions",
+        encoder="positions",
+        bidirectional=True,
+        attention_size=3,
+    ),
+    attending("general", "luong", frontend="convolutions", encoder_projection=6),
+    replace(
+        attending("general", "xu", encoder="positions", encoder_projection=4),
+        cell="lstm",
+        attention_heads=2,
+        bidirectional=True,
+    ),
 ]
 SWEEP += NUMBERS
 LANGUAGE_MODEL = replace(

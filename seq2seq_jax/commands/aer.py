@@ -78,6 +78,7 @@ def check(options: Options) -> None:
             )
     if options.workdir is not None:
         decoding.check_source(options.workdir, "aer")
+        decoding.check_texts(options.workdir, "aer")
         decoding.check_attention(options.workdir, "aer")
 
 

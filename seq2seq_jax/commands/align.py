@@ -1,5 +1,6 @@
 """`align`: pictures of where the decoder looked."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from seq2seq_jax.errors import InputError
 DESCRIPTION = """Draw a heat map of the attention for each line, 00001.png and so on.
 
 The source is above, the target at the left; dark is where the decoder looked.
+Of a model of pictures: the picture once for each token, lit where the decoder looked.
 
 Prints the path of each picture. Empty lines have none."""
 
@@ -47,19 +49,36 @@ def main(args: Sequence[str], prog: str) -> None:
     sources = streams.lines(options.input)
     check_folder(options.output)
     predictor = decoding.load(options)
-    from seq2seq_jax.plots import heatmap  # matplotlib takes half a second
-
     options.output.mkdir(exist_ok=True)
     skipped = 0
-    for number, said in enumerate(alignments(predictor, sources, options), 1):
+    texts, sources = itertools.tee(sources)
+    found = zip(texts, alignments(predictor, sources, options), strict=True)
+    for number, (text, said) in enumerate(found, 1):
         if len(said.source_pieces) < 2:  # nothing but its end
             skipped += 1
             continue
         path = options.output / f"{number:05}.{options.format}"
-        heatmap.draw(said.alignment, said.source_pieces, said.pieces, path)
+        draw(predictor, text, said, path)
         print(path, flush=True)
     if skipped:
         decoding.warn(f"lines without a picture, since they are empty: {skipped:,}")
+
+
+def draw(predictor: Any, text: str, said: Any, path: Path) -> None:
+    """A heat map; of a model of pictures, the picture lit for each token."""
+    from seq2seq_jax.data.arrays import ARRAYS
+    from seq2seq_jax.nn import ends
+    from seq2seq_jax.plots import heatmap, looking  # matplotlib takes half a second
+
+    reader = predictor.source_tokenizer
+    if reader.kind in ARRAYS and (group := ARRAYS[reader.kind].group):
+        rows = reader.raw(text)
+        grid = ends.grid(predictor.config, rows.shape)
+        if len(grid) == 2:
+            picture = rows.reshape(len(rows), -1, group)
+            looking.draw(picture, said.alignment, grid, said.pieces, path)
+            return
+    heatmap.draw(said.alignment, said.source_pieces, said.pieces, path)
 
 
 def alignments(

@@ -1,5 +1,6 @@
 """What the commands that ask a model have in common: options, loading, formats."""
 
+import dataclasses
 import functools
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from seq2seq_jax import config as configs
 from seq2seq_jax import flags
+from seq2seq_jax.commands import streams
 from seq2seq_jax.config import Config
 from seq2seq_jax.errors import InputError, choose
 
@@ -118,7 +120,7 @@ def load(options: Model) -> "Predictor":
     from seq2seq_jax.inference import ensemble
 
     keep_compiled()
-    return ensemble.load(
+    found = ensemble.load(
         workdirs,
         checkpoint,
         mix=together(options).mix,
@@ -126,6 +128,35 @@ def load(options: Model) -> "Predictor":
         raw=options.raw,
         warn=warn,
     )
+    located(found, options)
+    return found
+
+
+def located(predictor: "Predictor", options: Model) -> None:
+    """Paths in a file of sources begin where it is."""
+    from seq2seq_jax.data.arrays import Arrays
+
+    reader: Any = predictor.source_tokenizer
+    path = getattr(options, "input", None) or getattr(options, "source", None)
+    if isinstance(reader, Arrays) and path not in streams.STREAM:
+        folder = str(Path(path).expanduser().parent)
+        predictor.source_tokenizer = dataclasses.replace(reader, folder=folder)  # type: ignore[assignment]
+
+
+def check_texts(workdir: Path, command: str) -> None:
+    """Refuse a model whose sources are files to a command that takes texts.
+
+    Raises:
+        InputError: naming what the model reads.
+    """
+    from seq2seq_jax.data.arrays import ARRAYS
+
+    kind = run_config(workdir).data.source_tokenizer
+    if kind in ARRAYS:
+        raise InputError(
+            f"{command} takes texts, but the sources of {workdir} are files (data."
+            f"source_tokenizer {kind}): `seq2seq-jax translate` reads a list of them"
+        )
 
 
 def all_workdirs(options: Model) -> list[Path]:

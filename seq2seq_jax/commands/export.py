@@ -53,6 +53,7 @@ def main(args: Sequence[str], prog: str) -> None:
     if options.rows < 1:
         raise InputError(f"--rows is {options.rows}, expected 1 or more")
     reads = decoding.reads_source(options.workdir)
+    decoding.check_texts(options.workdir, "export")
     from seq2seq_jax.training.averaging import check_output
 
     check_output(options.output)

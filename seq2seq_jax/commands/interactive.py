@@ -52,6 +52,7 @@ def main(args: Sequence[str], prog: str) -> None:
     """
     options = flags.parse(Options, args, prog=prog, description=DESCRIPTION)
     decoding.check_source(options.workdir, "interactive")
+    decoding.check_texts(options.workdir, "interactive")
     decoding.check_dictionary(options)
     if not 1 <= options.n_best <= options.beam_size:
         raise InputError(

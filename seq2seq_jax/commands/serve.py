@@ -72,6 +72,7 @@ def main(args: Sequence[str], prog: str) -> None:
     options = flags.parse(Options, args, prog=prog, description=DESCRIPTION)
     check(options)
     reads = decoding.reads_source(options.workdir)
+    decoding.check_texts(options.workdir, "serve")
     decoding.check_dictionary(options)
     if options.page:
         decoding.check_source(options.workdir, "--page")

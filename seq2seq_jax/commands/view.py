@@ -48,6 +48,7 @@ def main(args: Sequence[str], prog: str) -> None:
     """
     options = flags.parse(Options, args, prog=prog, description=DESCRIPTION)
     decoding.check_source(options.workdir, "view")
+    decoding.check_texts(options.workdir, "view")
     decoding.check_attention(options.workdir, "view")
     best = options.beam_size if options.n_best is None else options.n_best
     if not 1 <= best <= options.beam_size:

@@ -21,6 +21,7 @@ from seq2seq_jax.types import BOS, EOS, Batch
 
 VERSION = 2  # of the format; a folder of another version is made anew
 TEXT = np.dtype(np.uint8)
+NUMBER = np.dtype("<f4")
 
 
 class Corpus:
@@ -30,6 +31,7 @@ class Corpus:
         folder: where it is.
         source_ids: `Sequences` of ids without EOS.
         target_ids: `Sequences` of ids without BOS and EOS.
+        width: numbers of an item of a source; 0: sources are ids.
         lengths: `[N, 2]` int32, tokens of source and target, EOS included.
         statistics: how many pairs, dropped and truncated ones, tokens and UNKs.
         checksum: equal for equal corpora.
@@ -48,7 +50,9 @@ class Corpus:
             raise ValueError("info.json is damaged")
         self.folder = folder
         dtype, files = np.dtype(info["dtype"]), info["files"]
-        self.source_ids = open_sequences(folder / "source", dtype, files)
+        self.width: int = info.get("width", 0)
+        kind = NUMBER if self.width else dtype
+        self.source_ids = open_sequences(folder / "source", kind, files, self.width)
         self.target_ids = open_sequences(folder / "target", dtype, files)
         self.texts: list[Sequences] = []
         if info["texts"]:
@@ -57,6 +61,7 @@ class Corpus:
         self.statistics: dict[str, int] = info["statistics"]
         self.checksum = f"{zlib.crc32(json.dumps(info['files']).encode()):08x}"
         self.lengths = _lengths(self.source_ids.offsets, self.target_ids.offsets)
+        self.lengths[:, 0] -= bool(self.width)  # numbers have no end marker
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -83,14 +88,18 @@ class Corpus:
         The source ends with EOS, so even an empty text has a token to look at.
         """
         ids, length = self.source_ids.gather(rows, source)
-        source_mask = np.arange(source) <= length[:, None]
-        ids = np.where(np.arange(source) == length[:, None], EOS, ids)
+        if self.width:  # numbers as they are
+            source_mask = np.arange(source) < length[:, None]
+        else:
+            source_mask = np.arange(source) <= length[:, None]
+            ids = np.where(np.arange(source) == length[:, None], EOS, ids)
+            ids = ids.astype(np.int32)
         said, length = self.target_ids.gather(rows, target)
         target_mask = np.arange(target) <= length[:, None]
         heard = np.concatenate([np.full_like(said[:, :1], BOS), said[:, :-1]], 1)
         said_end = np.where(np.arange(target) == length[:, None], EOS, said)
         return Batch(
-            source=ids.astype(np.int32),
+            source=ids,
             source_mask=source_mask,
             target_in=np.where(target_mask, heard, 0).astype(np.int32),
             target_out=said_end.astype(np.int32),
@@ -132,8 +141,11 @@ class CorpusWriter:
     what a killed process left is never mistaken for a corpus.
     """
 
-    def __init__(self, folder: Path, vocab_size: int, keep_text: bool) -> None:
+    def __init__(
+        self, folder: Path, vocab_size: int, keep_text: bool, width: int = 0
+    ) -> None:
         """Choose the type of the ids; nothing is written yet."""
+        self.width = width
         self.folder = folder
         self.temporary = folder.with_name(f".tmp-{folder.name}-{os.getpid()}")
         self.dtype = np.dtype("<u2" if vocab_size <= 1 << 16 else "<u4")
@@ -144,7 +156,8 @@ class CorpusWriter:
         try:
             shutil.rmtree(self.temporary, ignore_errors=True)
             self.temporary.mkdir(parents=True)
-            sides = [("source", self.dtype), ("target", self.dtype)]
+            kind = NUMBER if self.width else self.dtype
+            sides = [("source", kind), ("target", self.dtype)]
             if self.keep_text:
                 sides += [("source_text", TEXT), ("target_text", TEXT)]
             self.writers = [
@@ -154,9 +167,11 @@ class CorpusWriter:
             raise self._cannot_write(error) from error
         return self
 
-    def add(self, ids: tuple[list[int], list[int]], texts: tuple[str, str]) -> None:
-        """Append one pair."""
+    def add(self, ids: tuple[Any, list[int]], texts: tuple[str, str]) -> None:
+        """Append one pair; the source is a list of ids, or numbers `[S, width]`."""
         parts: list[Any] = list(ids)
+        if self.width:
+            parts[0] = parts[0].ravel().tolist()
         if self.keep_text:
             parts += [text.encode("utf-8") for text in texts]
         for writer, part in zip(self.writers, parts, strict=True):
@@ -174,6 +189,8 @@ class CorpusWriter:
             "statistics": statistics,
             "files": files,
         }
+        if self.width:
+            info["width"] = self.width
         path = self.temporary / "info.json"
         sealed = info | {"digest": _digest(info)}
         path.write_text(json.dumps(sealed, indent=2) + "\n", encoding="utf-8")

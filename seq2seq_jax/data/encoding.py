@@ -5,14 +5,16 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from seq2seq_jax.config import DataConfig
+from seq2seq_jax.data.arrays import ARRAYS
 from seq2seq_jax.data.copies import beside
 from seq2seq_jax.data.corpus import Corpus, CorpusWriter, open_corpus, stale
 from seq2seq_jax.data.sources import Pairs
-from seq2seq_jax.data.tokenizers import TOKENIZERS, Tokenizer
+from seq2seq_jax.data.tokenizers import Tokenizer
 from seq2seq_jax.errors import InputError
 from seq2seq_jax.types import UNK
 
@@ -54,7 +56,11 @@ def encode(
         log(f"{path} is damaged: it is made again")  # or of an older version
     size = max(tokenizer.size for tokenizer in tokenizers)
     size += data.max_length * copies
-    with CorpusWriter(path, size, keep_text=split != "train") as writer:
+    source: Any = tokenizers[0]
+    width = source.size if source.kind in ARRAYS else 0
+    if width:
+        size = tokenizers[1].size
+    with CorpusWriter(path, size, split != "train", width) as writer:
         counts = _write(pairs, tokenizers, data.max_length, policy, writer, copies)
         pairs.check()
         corpus = writer.finish(counts)
@@ -65,8 +71,8 @@ def encode(
 
 def fingerprint(tokenizer: Tokenizer) -> str:
     """Equal for tokenisers that encode alike."""
-    model = TOKENIZERS[tokenizer.kind].dump(tokenizer.model)
-    told = f"{tokenizer.kind} {tokenizer.lowercase} {hashlib.sha256(model).hexdigest()}"
+    digest = hashlib.sha256(tokenizer.dump()).hexdigest()
+    told = f"{tokenizer.kind} {tokenizer.lowercase} {digest}"
     return told if tokenizer.parts == 1 else f"{told} {tokenizer.parts}"
 
 
@@ -89,18 +95,20 @@ def _write(
             source, target = left.encode(source_text), right.encode(target_text)
         except InputError as error:
             raise InputError(f"{pairs.where(index)}: {error}") from None
-        if len(source) > room or len(target) > room:
+        ends = int(isinstance(source, list))  # numbers have no end marker
+        if len(source) > max_length - ends or len(target) > room:
             if policy == "error":
                 raise InputError(_too_long(pairs, index, source, target, max_length))
             if policy == "drop":
                 counts["dropped"] += 1
                 continue
             counts["truncated"] += 1
-            source, target = source[:room], target[:room]
+            source, target = source[: max_length - ends], target[:room]
         counts["pairs"] += 1
-        for side, ids in (("source", source), ("target", target)):
-            counts[f"{side}_tokens"] += len(ids) + 1
-            counts[f"{side}_unk"] += ids.count(UNK)
+        counts["source_tokens"] += len(source) + ends
+        counts["target_tokens"] += len(target) + 1
+        counts["source_unk"] += source.count(UNK) if ends else 0
+        counts["target_unk"] += target.count(UNK)
         texts = left.normalize(source_text), right.normalize(target_text)
         writer.add((source, target), texts)
     if not counts["pairs"]:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from seq2seq_jax.config import Config, DataConfig
-from seq2seq_jax.data import tokenizers
+from seq2seq_jax.data import arrays, tokenizers
+from seq2seq_jax.data.arrays import ARRAYS
 from seq2seq_jax.data.corpus import Corpus, open_corpus
 from seq2seq_jax.data.encoding import LONG_LINES, Log, describe, encode
 from seq2seq_jax.data.files import write_atomic
@@ -125,7 +126,8 @@ def check(data: DataConfig) -> None:
     choose(LONG_LINES, data.long_lines, "data.long_lines")
     for side in SIDES:
         field = f"{side}_tokenizer"
-        choose(TOKENIZERS, getattr(data, field), f"data.{field}")
+        known = {**TOKENIZERS, **ARRAYS} if side == "source" else TOKENIZERS
+        choose(known, getattr(data, field), f"data.{field}")
     if data.shared_vocab and data.source_tokenizer != data.target_tokenizer:
         raise InputError(
             "data.shared_vocab needs one kind of tokenizer for both sides, got "
@@ -138,7 +140,9 @@ def check(data: DataConfig) -> None:
         )
     check_columns(data)
     kinds = [data.source_tokenizer, data.target_tokenizer]
-    if data.min_count > 1 and not any(TOKENIZERS[kind].units for kind in kinds):
+    if data.min_count > 1 and not any(
+        kind in TOKENIZERS and TOKENIZERS[kind].units for kind in kinds
+    ):
         raise InputError(
             f"data.min_count is {data.min_count}, but the tokenizers {kinds[0]!r} and "
             f"{kinds[1]!r} leave no unit out for being rare: leave it out, or set one "
@@ -173,8 +177,12 @@ def train_tokenizers(pairs: Pairs, data: DataConfig) -> tuple[Tokenizer, Tokeniz
         shared = train(data.source_tokenizer, lines, size)
         return shared, shared
     sources, targets = (source for source, _ in pairs), (target for _, target in pairs)
+    if data.source_tokenizer in ARRAYS:
+        read: Any = arrays.train(data.source_tokenizer, pairs, data.picture_size)
+    else:
+        read = train(data.source_tokenizer, sources, size)
     return (
-        train(data.source_tokenizer, sources, size),
+        read,
         train(data.target_tokenizer, targets, data.target_vocab_size or size),
     )
 

@@ -89,11 +89,12 @@ class Numbers:
 class Sequences:
     """Sequences laid end to end: number i is `flat[offsets[i]:offsets[i + 1]]`.
 
-    The offsets are in memory.
+    The offsets are in memory. Each item is an id, or `width` numbers in a row.
     """
 
     flat: Numbers
     offsets: np.ndarray
+    width: int = 0
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -101,11 +102,19 @@ class Sequences:
     def __getitem__(self, index: int) -> np.ndarray:
         if not 0 <= index < len(self):
             raise IndexError(f"sequence {index} of {len(self)}")
-        return self.flat.read(self.offsets[index], self.offsets[index + 1])
+        return self.read(self.offsets[index], self.offsets[index + 1])
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Items `start` to `stop`: `[L]`, or `[L, width]`."""
+        if not self.width:
+            return self.flat.read(start, stop)
+        both = start * self.width, stop * self.width
+        return self.flat.read(*both).reshape(-1, self.width)
 
     def gather(self, rows: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows `[R]` as int32 ids `[R, width]`, 0 after their ends, and lengths `[R]`.
 
+        Or as float32 numbers `[R, width, self.width]`.
         A row of -1 is no sequence: its length is -1.
 
         Raises:
@@ -115,12 +124,14 @@ class Sequences:
         start = self.offsets[rows]
         length = np.where(rows < 0, -1, self.offsets[rows + 1] - start)
         ids = np.zeros((len(rows), width), np.int32)
+        if self.width:
+            ids = np.zeros((len(rows), width, self.width), np.float32)
         for row, (first, count) in enumerate(
             zip(start.tolist(), length.tolist(), strict=True)
         ):
             if count > 0:
                 taken = min(count, width)
-                ids[row, :taken] = self.flat.read(first, first + taken)
+                ids[row, :taken] = self.read(first, first + taken)
         return ids, length
 
 
@@ -170,13 +181,14 @@ class SequencesWriter:
 
 
 def open_sequences(
-    stem: Path, dtype: np.dtype, files: dict[str, list[int]]
+    stem: Path, dtype: np.dtype, files: dict[str, list[int]], width: int = 0
 ) -> Sequences:
     """What a `SequencesWriter` wrote.
 
     Args:
         stem: the path without its suffix.
         dtype: of the ids.
+        width: numbers of an item; 0: each is an id.
         files: sizes and checksums by file name, as `SequencesWriter.finish` gave them.
 
     Raises:
@@ -185,7 +197,8 @@ def open_sequences(
     ids, offsets = (stem.with_suffix(suffix) for suffix in (".ids", ".offsets"))
     flat = Numbers(ids, dtype, *files[ids.name])
     verify(offsets, *files[offsets.name])
-    return Sequences(flat, np.fromfile(offsets, OFFSET))
+    ends = np.fromfile(offsets, OFFSET)
+    return Sequences(flat, ends // width if width else ends, width)
 
 
 def verify(path: Path, size: int, checksum: int) -> None:

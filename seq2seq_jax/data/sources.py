@@ -9,12 +9,13 @@ import gzip
 import lzma
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import BinaryIO
 
 from seq2seq_jax.config import DataConfig
+from seq2seq_jax.data.arrays import ARRAYS
 from seq2seq_jax.errors import InputError
 
 LONGEST_LINE = 1 << 24  # bytes; a file without newlines must not fill the memory
@@ -238,7 +239,7 @@ def open_pairs(
     Raises:
         InputError: for options half given, and for data that is not there.
     """
-    files = _open_files(data, split)
+    files = open_listed(data, split)
     if files is not None:
         return files
     trains_on_files = bool(data.train_source or data.train_target or data.train_tsv)
@@ -254,6 +255,21 @@ def open_pairs(
         f"no {what} data: give data.{split}_source and data.{split}_target, "
         f"or data.{split}_tsv{other}"
     )
+
+
+def open_listed(data: DataConfig, split: str) -> Pairs | None:
+    """Pairs of files; sources that are paths begin where their list is."""
+    found = _open_files(data, split)
+    path = getattr(data, f"{split}_tsv") or getattr(data, f"{split}_source")
+    if found is None or path is None or data.source_tokenizer not in ARRAYS:
+        return found
+    folder, read = Path(path).expanduser().absolute().parent, found.read
+
+    def located() -> Iterator[tuple[str, str]]:
+        for source, target in read():
+            yield str(folder / source) if source.strip() else source, target
+
+    return replace(found, read=located)
 
 
 def _open_files(data: DataConfig, split: str) -> Pairs | None:

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from seq2seq_jax.data import arrays
 from seq2seq_jax.data.files import write_atomic
 from seq2seq_jax.data.kinds import TOKENIZERS, Units
 from seq2seq_jax.data.units import join_marks
@@ -205,8 +206,8 @@ def stamp(folder: str | Path, name: str) -> str:
         raise InputError(f"the tokeniser {path} is damaged: {error}") from None
 
 
-def load(folder: str | Path, name: str) -> Tokenizer:
-    """Read what `Tokenizer.save` wrote.
+def load(folder: str | Path, name: str) -> Any:
+    """Read what `Tokenizer.save` wrote, or `Arrays.save`.
 
     Raises:
         InputError: if a file is missing or damaged.
@@ -214,12 +215,14 @@ def load(folder: str | Path, name: str) -> Tokenizer:
     path = Path(folder) / f"{name}.json"
     try:
         header = json.loads(path.read_text(encoding="utf-8"))
-        kind = TOKENIZERS[header["kind"]]
-        data = (path.parent / f"{name}{kind.suffix}").read_bytes()
+        numbers = header["kind"] in arrays.ARRAYS
+        suffix = arrays.SUFFIX if numbers else TOKENIZERS[header["kind"]].suffix
+        data = (path.parent / f"{name}{suffix}").read_bytes()
         if hashlib.sha256(data).hexdigest() != header["sha256"]:
-            raise ValueError(
-                f"{name}{kind.suffix} is not the file that was saved with it"
-            )
+            raise ValueError(f"{name}{suffix} is not the file that was saved with it")
+        if numbers:
+            return arrays.parse(header["kind"], data)
+        kind = TOKENIZERS[header["kind"]]
         return Tokenizer(header["kind"], kind.parse(data), bool(header["lowercase"]))
     except FileNotFoundError as error:
         raise InputError(

@@ -29,7 +29,8 @@ class Item(NamedTuple):
 
 def is_text(item: Item) -> bool:
     """Whether there is anything to translate."""
-    return len(item.source) > 1 and bool(item.text.strip())
+    least = 2 if isinstance(item.source, list) else 1
+    return len(item.source) >= least and bool(item.text.strip())
 
 
 def check_texts(name: str, texts: Iterable[str], window: int) -> None:
@@ -89,10 +90,15 @@ def as_items(
                 every = encode(source, target)
             except InputError as error:
                 raise InputError(f"line {number:,}: {error}") from None
-            if max(map(len, every)) > room:
+            ends = [isinstance(ids, list) for ids in every]  # not of numbers
+            sizes = zip(every, ends, strict=True)
+            if any(len(ids) > longest - end for ids, end in sizes):
                 cut += 1
                 first = first or number
-            read, said, *others = ([*ids[:room], EOS] for ids in every)
+            read, said, *others = (
+                [*ids[:room], EOS] if end else ids[:longest]
+                for ids, end in zip(every, ends, strict=True)
+            )
             yield Item(read, said, number, source, tuple(others))
     finally:
         if cut:

@@ -36,7 +36,7 @@ from seq2seq_jax.inference.lengths import FREE, Bounds
 from seq2seq_jax.inference.options import Search
 from seq2seq_jax.inference.parted import parted
 from seq2seq_jax.inference.results import Hypothesis, Score
-from seq2seq_jax.nn import checks, model
+from seq2seq_jax.nn import checks, ends, model
 from seq2seq_jax.nn.heads import HEADS
 from seq2seq_jax.nn.scores import SCORES
 from seq2seq_jax.types import UNK, Hypotheses, Params
@@ -341,7 +341,12 @@ class Predictor:
             )
 
     def source_pieces(self, item: Item) -> list[str]:
-        """A printable string for each source id; unknown units as the text has them."""
+        """A printable string for each source id; unknown units as the text has them.
+
+        Numbers have the place of each annotation.
+        """
+        if isinstance(item.source, np.ndarray):
+            return results.places(ends.grid(self.config, item.source.shape))
         pieces = self.beside(item.text)[0].pieces(item.source)
         if UNK not in item.source:
             return pieces

@@ -212,12 +212,14 @@ def padded(
 
 
 def pad(sequences: Sequence[Sequence[int]], rows: int, length: int) -> np.ndarray:
-    """Ids `[rows, length]`, padded on the right and with empty rows.
+    """Ids `[rows, length]`, or numbers, padded on the right and with empty rows.
 
     >>> pad([[5, 2]], 2, 3).tolist()
     [[5, 2, 0], [0, 0, 0]]
     """
     ids = np.full((rows, length), PAD, np.int32)
+    if sequences and isinstance(sequences[0], np.ndarray):  # of numbers [S, F]
+        ids = np.zeros((rows, length, sequences[0].shape[1]), np.float32)
     for row, sequence in enumerate(sequences):
         ids[row, : len(sequence)] = sequence
     return ids

@@ -56,6 +56,16 @@ class Score:
     source_pieces: list[str]
 
 
+def places(grid: tuple[int, ...]) -> list[str]:
+    """A name for each place of a grid, row by row.
+
+    >>> places((3,)), places((1, 2))
+    (['1', '2', '3'], ['1,1', '1,2'])
+    """
+    every = np.ndindex(grid)
+    return [",".join(str(number + 1) for number in place) for place in every]
+
+
 def nothing(alignments: bool, each: bool = False) -> Hypothesis:
     """The output for a text without tokens: certain, and empty."""
     alignment = np.zeros((0, 0), np.float32) if alignments else None

@@ -40,7 +40,7 @@ def layer_below(config: ModelConfig, layer: int) -> int:
     ...  for i in range(3)]
     [0, 0, 1]
     """
-    return max(0, layer + config.encoder_layers - config.decoder_layers)
+    return max(0, layer + sizes.top_layer(config) + 1 - config.decoder_layers)
 
 
 def ends(config: ModelConfig, encoded: EncoderOutput) -> Any:
@@ -104,7 +104,7 @@ def direction_order(config: ModelConfig) -> list[tuple[int, int]]:
     """`(encoder layer, direction)` of each decoder layer under `each_direction`."""
     every = [
         (layer, direction)
-        for layer in range(config.encoder_layers)
+        for layer in range(sizes.top_layer(config) + 1)
         for direction in range(sizes.directions(config, layer))
     ]
     offset = len(every) - config.decoder_layers

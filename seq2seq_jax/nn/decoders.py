@@ -22,6 +22,7 @@ from seq2seq_jax.nn import (
     decoder_luong,
     decoder_plain,
     decoder_see,
+    decoder_xu,
     layers,
     maxout,
     sizes,
@@ -178,6 +179,15 @@ DECODERS = {
         unroll=partial(scan_steps, decoder_see.advance),
         refuse=decoder_see.refuse,
         beside=decoder_see.beside,
+    ),
+    "xu": Decoder(
+        init=decoder_xu.init,
+        feeds=only_bottom(attention.context_size),
+        readout_size=decoder_xu.readout_size,
+        start=zero_context(attention.context_size),
+        advance=decoder_xu.advance,
+        readout=decoder_xu.readout,
+        unroll=partial(scan_steps, decoder_xu.advance),
     ),
     "cho": Decoder(
         init=decoder_cho.init,

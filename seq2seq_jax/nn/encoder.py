@@ -238,11 +238,45 @@ def nothing(
     return EncoderOutput(annotations, carry, mask)
 
 
+def positions_init(
+    key: jax.Array, config: ModelConfig, inits: layers.Initializers
+) -> Params:
+    """The projection, where there is one."""
+    made: dict[str, Any] = {"layers": []}
+    if config.encoder_projection:
+        shape = config.embedding_size, config.encoder_projection
+        made["projection"] = layers.dense_init(key, *shape, inits.kernel)
+    return made
+
+
+def positions(
+    params: Params, config: ModelConfig, x: jax.Array, mask: Array, key: Key = None
+) -> EncoderOutput:
+    """The frontend's vectors as annotations; the last carry is their mean.
+
+    So a dense bridge is the two networks of Xu et al. 2015, section 3.1.2: c_0 and h_0
+    from (1 / L) sum_i a_i, there each of several layers.
+
+    >>> config = ModelConfig(encoder="positions", cell="gru")
+    >>> x, mask = jnp.array([[1.0], [3.0], [9.0]]), jnp.arange(3) < 2
+    >>> positions({"layers": []}, config, x, mask).carry[0][0][0].tolist()
+    [2.0]
+    """
+    real = jnp.asarray(mask)[..., None]
+    x = jnp.where(real, layers.dropout(key, config.dropout, x), 0.0)
+    mean = x.sum(axis=-2) / jnp.maximum(real.sum(axis=-2), 1)
+    if config.encoder_projection:
+        x = jnp.where(real, layers.dense(params["projection"], x), 0.0)
+    carry = (mean,) * CELLS[config.cell].parts
+    return EncoderOutput(x, ((carry,),), jnp.asarray(mask))
+
+
 SETTINGS = ("encoder_layers", "bidirectional", "encoder_projection", "reverse_source")
 ENCODERS = {
     "recurrent": Encoder(init, encode, settings=SETTINGS),
     "stacks": Encoder(
         stacks_init, partial(encode_by, in_stacks), apart=True, settings=SETTINGS
     ),
+    "positions": Encoder(positions_init, positions, settings=("encoder_projection",)),
     "none": Encoder(no_init, nothing, reads=False),
 }

@@ -34,6 +34,11 @@ def embed_source(
     return entry.apply(params, source, cut), mask
 
 
+def grid(config: ModelConfig, shape: tuple[int, int]) -> tuple[int, ...]:
+    """The dimensions in which annotations of numbers `[S, F]` lie, row by row."""
+    return FRONTENDS[config.frontend].grid(shape)
+
+
 def embed(
     params: Params, config: ModelConfig, said: Array, cut: Shards | None = None
 ) -> jax.Array:

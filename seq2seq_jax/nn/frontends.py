@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import jax
 
-from seq2seq_jax.nn import layers, shards
+from seq2seq_jax.nn import convolutions, layers, shards
 from seq2seq_jax.nn.shards import Shards
 from seq2seq_jax.types import Array, Params
 
@@ -69,4 +69,7 @@ def features(params: Params, source: Array, cut: Shards | None = None) -> jax.Ar
 FRONTENDS = {
     "tokens": Frontend(tokens_init, tokens),
     "features": Frontend(features_init, features),
+    "convolutions": Frontend(
+        convolutions.init, features, convolutions.annotate, convolutions.grid
+    ),
 }

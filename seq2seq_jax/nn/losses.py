@@ -89,6 +89,24 @@ def coverage_loss(weights: Array, mask: Array) -> jax.Array:
     return jnp.sum(jnp.where(mask, each, 0.0))
 
 
+def doubly_stochastic_loss(weights: Array, mask: Array) -> jax.Array:
+    """sum_i (1 - sum_t a_ti)^2, Xu et al. 2015, eq. 14, over real steps.
+
+    Every place is to be looked at about as much as every other. A place at which no
+    step looks at all counts as padding.
+
+    Args:
+        weights: `[..., T, S]`.
+        mask: `[..., T]` bool.
+
+    >>> weights = jnp.array([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    >>> float(doubly_stochastic_loss(weights, jnp.array([True, True, False])))
+    0.5
+    """
+    looked = jnp.where(mask[..., None], weights, 0.0).sum(axis=-2)
+    return jnp.sum(jnp.where(looked > 0, (1.0 - looked) ** 2, 0.0))
+
+
 def no_sums(like: Array) -> Sums:
     """Sums of nothing; zeros made from data vary over devices as the data does."""
     return Sums(*[jnp.zeros_like(like, shape=(), dtype=jnp.float32)] * 4)

@@ -23,7 +23,7 @@ from seq2seq_jax.nn.ends import (
 )
 from seq2seq_jax.nn.frontends import FRONTENDS
 from seq2seq_jax.nn.heads import HEADS
-from seq2seq_jax.nn.losses import coverage_loss
+from seq2seq_jax.nn.losses import coverage_loss, doubly_stochastic_loss
 from seq2seq_jax.nn.pointer import readable
 from seq2seq_jax.nn.shards import Shards
 from seq2seq_jax.types import (
@@ -213,23 +213,27 @@ def loss(
     own: Array | None = None,
     cut: Shards | None = None,
     coverage: float = 0.0,
+    evenness: float = 0.0,
 ) -> Sums:
     """Sums over the batch's real target tokens; divide by `weight` for means.
 
     `negatives [k]`: ids from `candidates.draw`, the target's rivals in a sampled
     softmax; None: the whole vocabulary. `own`: as in `run`. `cut`: how vocabularies are
     cut over devices; embeddings and head of `params` are then this device's, and there
-    are neither `negatives` nor `own`. `coverage`: lambda of `coverage_loss`.
+    are neither `negatives` nor `own`. `coverage`, `evenness`: lambda of
+    `coverage_loss`, of `doubly_stochastic_loss`.
     """
     readout, weights = run(params, config, batch, key, own, cut)
     with jax.named_scope("loss"):
         sums = head_loss(
             params, config, batch, label_smoothing, readout, weights, negatives, cut
         )
-        if not coverage:
-            return sums
-        again = coverage * coverage_loss(weights, batch.target_mask)
-        return sums.replace(loss=sums.loss + again)  # type: ignore[attr-defined]
+        total, mask = sums.loss, batch.target_mask
+        if coverage:
+            total += coverage * coverage_loss(weights, mask)
+        if evenness:
+            total += evenness * doubly_stochastic_loss(weights, mask)
+        return sums.replace(loss=total)  # type: ignore[attr-defined]
 
 
 def head_loss(

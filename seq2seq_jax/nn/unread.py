@@ -23,6 +23,11 @@ def has_encoder(config: ModelConfig) -> bool:
     return ENCODERS[config.encoder].reads
 
 
+def has_layers(config: ModelConfig) -> bool:
+    """Whether that encoder is made of recurrent layers."""
+    return "encoder_layers" in ENCODERS[config.encoder].settings
+
+
 def reads_residual(config: ModelConfig) -> bool:
     """Whether any layer has a residual connection.
 
@@ -34,7 +39,7 @@ def reads_residual(config: ModelConfig) -> bool:
     for layer in range(config.encoder_layers):
         own = config.hidden_size if apart else sizes.encoder_layer_size(config, layer)
         connected = sizes.has_residual(config, layer, width, own)
-        agreed.append(connected and has_encoder(config))
+        agreed.append(connected and has_layers(config))
         width = own
     top, size = config.decoder_layers - 1, sizes.decoder_size(config)
     return any(agreed) or (top > 0 and sizes.has_residual(config, top, size, size))
@@ -53,8 +58,8 @@ READERS = by_tables("model", TABLES) | {
         "a model.attention other than none",
     ),
     "bidirectional_layers": Readers(
-        lambda config: has_encoder(config) and config.bidirectional,
-        "an encoder with model.bidirectional True",
+        lambda config: has_layers(config) and config.bidirectional,
+        "an encoder of layers with model.bidirectional True",
     ),
     "combination": Readers(
         lambda config: config.sources > 1, "model.sources of 2 or more"
@@ -64,8 +69,8 @@ READERS = by_tables("model", TABLES) | {
         "an encoder, with a model.attention other than none",
     ),
     "hidden_size": Readers(
-        lambda config: has_encoder(config) or config.decoder_hidden_size is None,
-        "an encoder, and the decoder where model.decoder_hidden_size is None",
+        lambda config: has_layers(config) or config.decoder_hidden_size is None,
+        "an encoder of layers, and the decoder where model.decoder_hidden_size is None",
     ),
     "residual": Readers(
         reads_residual,

@@ -5,6 +5,7 @@ import dataclasses
 from seq2seq_jax import limits, unread
 from seq2seq_jax.config import Config
 from seq2seq_jax.data import pipeline
+from seq2seq_jax.data.arrays import ARRAYS
 from seq2seq_jax.errors import InputError, choose
 from seq2seq_jax.evaluation.metrics import METRICS, measure
 from seq2seq_jax.inference.options import check_coverage
@@ -139,6 +140,13 @@ def check_source(config: Config) -> None:
             f"{config.model.encoder!r}: a language model needs data.target_only True "
             f"and model.encoder none, any other model neither"
         )
+    kind, frontend = config.data.source_tokenizer, config.model.frontend
+    if not config.series.table and (kind in ARRAYS) == (frontend == "tokens"):
+        raise InputError(
+            f"data.source_tokenizer is {kind!r} and model.frontend {frontend!r}: "
+            f"{unread.either(ARRAYS)} need a frontend that reads numbers, "
+            f"texts need tokens"
+        )
 
 
 def check_sampled_softmax(config: Config) -> None:
@@ -191,12 +199,14 @@ def check_shards(config: Config) -> None:
 
 def check_coverage_loss(config: Config) -> None:
     """Refuse a loss on where attention has been for a model that looks nowhere."""
-    training, score = config.training, config.model.attention
-    if training.coverage_loss and not SCORES[score].looks:
-        raise InputError(
-            f"training.coverage_loss is {training.coverage_loss}, but model.attention "
-            f"is {score!r}, which looks nowhere: set training.coverage_loss 0"
-        )
+    score = config.model.attention
+    for name in ("coverage_loss", "doubly_stochastic"):
+        value = getattr(config.training, name)
+        if value and not SCORES[score].looks:
+            raise InputError(
+                f"training.{name} is {value}, but model.attention is {score!r}, which "
+                f"looks nowhere: set training.{name} 0"
+            )
 
 
 def check_vocabulary(config: Config, size: int) -> None:

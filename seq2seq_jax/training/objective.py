@@ -64,6 +64,7 @@ def objective(config: Config, vocabulary: int) -> LossFn:
             own=own,
             cut=cut,
             coverage=training.coverage_loss,
+            evenness=training.doubly_stochastic,
         )
 
     return loss
