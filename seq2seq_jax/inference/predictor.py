@@ -341,14 +341,9 @@ class Predictor:
             )
 
     def source_pieces(self, item: Item) -> list[str]:
-        """A printable string for each source id; unknown units as the text has them.
-
-        Numbers have the place of each annotation.
-        """
+        """A printable string for each source id, unknown ones as they stand, or place."""
         if isinstance(item.source, np.ndarray):
             return results.places(ends.grid(self.config, item.source.shape))
         pieces = self.beside(item.text)[0].pieces(item.source)
-        if UNK not in item.source:
-            return pieces
-        shown = self.source_tokenizer.show(item.text)[: len(pieces) - 1]
-        return [*shown, pieces[-1]]
+        shown = self.source_tokenizer.show(item.text) if UNK in item.source else pieces
+        return [*shown[: len(pieces) - 1], pieces[-1]]
