@@ -66,6 +66,11 @@ def test_a_misspelt_name_is_answered_with_the_nearest(field):
         ),
         ({"head": "pointer"}, ["'pointer'", "set data.shared_vocab True"]),
         (
+            {"frontend": "features", "reverse_source": True},
+            ["'features'", "model.reverse_source is True", "set it to False"],
+        ),
+        ({"frontend": "features", "sources": 2}, ["model.sources is 2"]),
+        (
             {"decoder": "see", "output_rank": 8},
             ["'see'", "output_rank", "is 8", "decoder luong"],
         ),

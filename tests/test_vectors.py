@@ -91,6 +91,12 @@ def test_a_run_that_goes_on_needs_its_vectors_no_more(whole, tmp_path):
     assert report.status == "already done"
 
 
+def test_source_vectors_need_a_source_of_tokens():
+    config = Config(DataConfig(source_vectors="x"), ModelConfig(frontend="features"))
+    with pytest.raises(InputError, match="has no embeddings of tokens"):
+        embeddings.check(config)
+
+
 def test_source_vectors_need_a_source_table():
     config = Config(
         DataConfig(source_vectors="x", shared_vocab=True),

@@ -91,6 +91,7 @@ def check_frontend(config: ModelConfig) -> None:
     for field, wrong in (
         ("head", HEADS[config.head].copies),
         ("sources", config.sources > 1),
+        ("reverse_source", config.reverse_source),  # which leaves an end marker last
         ("encoder", not ENCODERS[config.encoder].reads),
     ):
         if wrong:
@@ -125,12 +126,6 @@ def check_sources(config: ModelConfig) -> None:
         raise InputError(
             f"model.sources is {config.sources}, but model.encoder {config.encoder!r} "
             f"reads no source: set model.sources 1"
-        )
-    if config.sources > 1 and config.frontend != "tokens":
-        raise InputError(
-            f"model.sources is {config.sources}, but model.frontend "
-            f"{config.frontend!r} reads no text that tabs could part: set "
-            f"model.sources 1"
         )
     if config.sources > 1 and config.alignment != "global":
         raise InputError(

@@ -114,6 +114,11 @@ def check(config: Config, beam_size: int, devices: int = 1) -> None:
             "a plan is of the search for a text, which a model of series does not do: "
             "train it for a few steps instead, and look"
         )
+    if config.model.frontend != "tokens":
+        raise InputError(
+            f"a plan is of sources of tokens, but model.frontend is "
+            f"{config.model.frontend!r}: train it for a few steps instead, and look"
+        )
     layout.check(config.training, devices)
     if config.model.backend == "pallas":
         raise InputError(

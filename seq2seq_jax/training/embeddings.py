@@ -27,6 +27,11 @@ def check(config: Config) -> None:
             f"data.source_vectors is given, but with model.tied_embeddings {tied!r} "
             f"both sides have one table: set data.target_vectors instead"
         )
+    if config.data.source_vectors and config.model.frontend != "tokens":
+        raise InputError(
+            f"data.source_vectors is given, but model.frontend "
+            f"{config.model.frontend!r} has no embeddings of tokens: leave it out"
+        )
     if config.data.source_vectors and not ENCODERS[config.model.encoder].reads:
         raise InputError(
             f"data.source_vectors is given, but model.encoder {config.model.encoder!r} "
