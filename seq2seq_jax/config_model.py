@@ -25,8 +25,9 @@ class ModelConfig:
     decoder_layers: int = 1
     """layers of the decoder"""
     encoder: str = "recurrent"
-    """recurrent, stacks (its directions meet at the top), positions (what the frontend
-    makes, as it is) or none (a language model)"""
+    """recurrent, stacks (its directions meet at the top), pyramid (each layer halves
+    the length), positions (what the frontend makes, as it is) or none (a language
+    model)"""
     bidirectional: bool = True
     """encoder layers read in both directions"""
     bidirectional_layers: int | None = None

@@ -63,6 +63,12 @@ def encode(params, config, xs):
         width = config.hidden_size * (2 if config.bidirectional else 1)
         carry = tuple(np.zeros(width) for _ in range(PARTS.get(config.cell, 1)))
         return np.zeros((len(xs), width)), [[carry]]
+    if config.encoder == "pyramid":
+        xs, ends = pyramid(params, config, xs)
+        if config.encoder_projection:
+            p = params["projection"]
+            xs = np.array([x @ p["kernel"] + p["bias"] for x in xs])
+        return xs, ends
     if config.encoder == "positions":
         mean = sum(xs) / len(xs)
         if config.encoder_projection:
@@ -81,6 +87,25 @@ def encode(params, config, xs):
     if config.reverse_source:
         xs = np.array([*xs[-2::-1], xs[-1]])
     return xs, ends
+
+
+def pyramid(params, config, xs):
+    """Each layer above the first reads pairs of what the one below says."""
+    ends = []
+    for number, layer in enumerate(params["layers"]):
+        if number:
+            xs = [*xs, 0 * xs[0]] if len(xs) % 2 else list(xs)
+            xs = [np.r_[a, b] for a, b in zip(xs[::2], xs[1::2], strict=True)]
+        outputs, carry = run_direction(layer[0], config, xs)
+        carries = [carry]
+        if len(layer) == 2:
+            backward, carry = run_direction(layer[1], config, xs[::-1])
+            carries.append(carry)
+            both = zip(outputs, backward[::-1], strict=True)
+            outputs = [np.r_[one, other] for one, other in both]
+        xs = outputs
+        ends.append(carries)
+    return np.array(xs), ends
 
 
 def stacks(params, config, xs):

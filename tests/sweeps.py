@@ -282,6 +282,18 @@ NUMBERS = [
     ),
     attending("general", "luong", frontend="convolutions", encoder_projection=6),
     replace(
+        attending("location_sensitive", "bahdanau", frontend="features"),
+        encoder="pyramid",
+        encoder_layers=3,
+        bidirectional=True,
+    ),
+    replace(
+        attending("general", "luong", frontend="features", encoder_projection=6),
+        encoder="pyramid",
+        encoder_layers=2,
+        cell="lstm",
+    ),
+    replace(
         attending("general", "xu", encoder="positions", encoder_projection=4),
         cell="lstm",
         attention_heads=2,

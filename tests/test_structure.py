@@ -70,6 +70,8 @@ ROWS = (
         "nn.residuals",
         "nn.scores",
     ),
+    ("nn.runs",),
+    ("nn.pyramid",),
     ("nn.attention", "nn.encoder"),
     ("nn.several",),
     ("nn.stack", "nn.maxout"),

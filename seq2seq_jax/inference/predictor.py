@@ -341,7 +341,7 @@ class Predictor:
             )
 
     def source_pieces(self, item: Item) -> list[str]:
-        """A printable string for each source id, unknown ones as they stand, or place."""
+        """A printable string for each source id, unknown ones as they are, or place."""
         if isinstance(item.source, np.ndarray):
             return results.places(ends.grid(self.config, item.source.shape))
         pieces = self.beside(item.text)[0].pieces(item.source)

@@ -84,8 +84,14 @@ def check(config: ModelConfig, shared_vocab: bool = False) -> None:
 
 
 def check_frontend(config: ModelConfig) -> None:
-    """What needs a source of tokens."""
+    """What needs a source of tokens, and what a source of numbers."""
     if config.frontend == "tokens":
+        if ENCODERS[config.encoder].shorter is not None:
+            raise InputError(
+                f"model.encoder {config.encoder!r} makes fewer annotations than there "
+                f"are items, but model.frontend is 'tokens', whose alignments are of "
+                f"each token: set model.encoder recurrent, or model.frontend features"
+            )
         return
     told = f"model.frontend {config.frontend!r} reads numbers, which are no tokens"
     for field, wrong in (

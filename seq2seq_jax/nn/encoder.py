@@ -9,10 +9,11 @@ import jax
 import jax.numpy as jnp
 
 from seq2seq_jax.config import ModelConfig
-from seq2seq_jax.nn import backends, layers, sizes
-from seq2seq_jax.nn.cells import CELLS, zones_of
+from seq2seq_jax.nn import layers, pyramid, sizes
+from seq2seq_jax.nn.cells import CELLS
 from seq2seq_jax.nn.residuals import RESIDUALS
-from seq2seq_jax.types import Array, Carry, EncoderOutput, Key, Params
+from seq2seq_jax.nn.runs import run_layer
+from seq2seq_jax.types import Array, EncoderOutput, Key, Params
 
 
 class Encoder(NamedTuple):
@@ -25,6 +26,7 @@ class Encoder(NamedTuple):
         reads: whether it reads a source: without one x is None.
         apart: whether each direction's layers read that direction alone.
         settings: fields of the config that it reads and some other entries do not.
+        shorter: `(config, S) -> ` the number of annotations; None: S.
     """
 
     init: Callable[..., Params]
@@ -32,6 +34,7 @@ class Encoder(NamedTuple):
     reads: bool = True
     apart: bool = False
     settings: tuple[str, ...] = ()
+    shorter: Callable[[ModelConfig, int], int] | None = None
 
 
 # (params, config, x, mask, key) -> (carries, x): all layers, bottom up
@@ -175,38 +178,6 @@ def reversed_tokens(x: jax.Array, mask: Array) -> jax.Array:
     return jnp.take_along_axis(x, order[..., None], axis=-2)
 
 
-def run_layer(
-    params: Params,
-    config: ModelConfig,
-    x: jax.Array,
-    mask: Array,
-    key: Key,
-    first: int = 0,
-) -> tuple[tuple[Carry, ...], jax.Array]:
-    """One layer: the last carry of each direction, and the directions side by side."""
-    cell = CELLS[config.cell]
-    carries, outputs = [], []
-    for direction, cell_params in enumerate(params, first):
-        mine, zone_key, key = layers.split_key(key, 3)
-        start = cell.initial_carry(x[..., 0, :], config.hidden_size)
-        shape = start[-1].shape
-        drop = layers.dropout_mask(mine, config.recurrent_dropout, shape)
-        steps = (*shape[:-1], x.shape[-2], shape[-1])
-        carry, output = backends.run(
-            cell_params,
-            config,
-            start,
-            x,
-            mask,
-            drop,
-            zones_of(zone_key, config.zoneout, cell, steps),
-            reverse=direction == 1,
-        )
-        carries.append(carry)
-        outputs.append(output)
-    return tuple(carries), jnp.concatenate(outputs, axis=-1)
-
-
 def no_init(key: jax.Array, config: ModelConfig, inits: layers.Initializers) -> Params:
     """No parameters."""
     return {"layers": []}
@@ -278,5 +249,11 @@ ENCODERS = {
         stacks_init, partial(encode_by, in_stacks), apart=True, settings=SETTINGS
     ),
     "positions": Encoder(positions_init, positions, settings=("encoder_projection",)),
+    "pyramid": Encoder(
+        pyramid.init,
+        pyramid.encode,
+        settings=("encoder_layers", "bidirectional", "encoder_projection"),
+        shorter=pyramid.shorter,
+    ),
     "none": Encoder(no_init, nothing, reads=False),
 }

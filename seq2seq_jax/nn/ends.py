@@ -4,10 +4,13 @@ What a decoder reads are vectors of what its head says, so one table of embeddin
 serve at both ends.
 """
 
+import math
+
 import jax
 
 from seq2seq_jax.config import ModelConfig
 from seq2seq_jax.nn import decoder
+from seq2seq_jax.nn.encoder import ENCODERS
 from seq2seq_jax.nn.frontends import FRONTENDS
 from seq2seq_jax.nn.heads import HEADS
 from seq2seq_jax.nn.pointer import readable
@@ -36,7 +39,11 @@ def embed_source(
 
 def grid(config: ModelConfig, shape: tuple[int, int]) -> tuple[int, ...]:
     """The dimensions in which annotations of numbers `[S, F]` lie, row by row."""
-    return FRONTENDS[config.frontend].grid(shape)
+    found, shorter = (
+        FRONTENDS[config.frontend].grid(shape),
+        ENCODERS[config.encoder].shorter,
+    )
+    return found if shorter is None else (shorter(config, math.prod(found)),)
 
 
 def embed(

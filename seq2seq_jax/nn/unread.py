@@ -39,7 +39,8 @@ def reads_residual(config: ModelConfig) -> bool:
     for layer in range(config.encoder_layers):
         own = config.hidden_size if apart else sizes.encoder_layer_size(config, layer)
         connected = sizes.has_residual(config, layer, width, own)
-        agreed.append(connected and has_layers(config))
+        whole = has_layers(config) and ENCODERS[config.encoder].shorter is None
+        agreed.append(connected and whole)
         width = own
     top, size = config.decoder_layers - 1, sizes.decoder_size(config)
     return any(agreed) or (top > 0 and sizes.has_residual(config, top, size, size))
