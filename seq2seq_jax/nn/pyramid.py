@@ -34,8 +34,8 @@ def encode(
 ) -> EncoderOutput:
     """h_i^j = BLSTM(h_(i-1)^j, [h_(2i)^(j-1) ; h_(2i+1)^(j-1)]).
 
-    Chan et al. 2016, eq. 5; j counts layers; the first reads each item by itself. Where a length is odd, the
-    last pair has zeros in its second half.
+    Chan et al. 2016, eq. 5; j counts layers. The first reads each item by itself.
+    Where a length is odd, the last pair has zeros in its second half.
 
     Args:
         params: of `init`.
