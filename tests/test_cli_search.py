@@ -77,6 +77,32 @@ def test_evaluate_tells_the_penalties_it_ranked_by(workdir):
     assert said["length_penalty_kind"] == "none"
 
 
+def test_an_ensembles_links_are_measured(workdir, tmp_path):
+    gold, data = tmp_path / "gold", workdir.parent
+    gold.write_text("0-0 0-1 0-2\n0-0\n", encoding="utf-8")
+    wish = ["aer", "--gold", gold, "--source", data / "dev.source"]
+    wish += ["--target", data / "dev.target", "--workdir", workdir]
+    assert succeed(*wish) == succeed(*wish, "--also", workdir)
+    said = refusal("aer", "--gold", gold, "--alignments", gold, "--also", workdir)
+    assert "--also is given, but --alignments too" in said
+
+
+def test_outputs_hold_what_a_file_requires(workdir, tmp_path):
+    file = tmp_path / "required"
+    file.write_text("B\tC\n\nA B\n\n", encoding="utf-8")
+    wish = ["translate", "--workdir", workdir]
+    one, empty, other, free = succeed(
+        *wish, "--required", file, stdin=LINES
+    ).splitlines()
+    assert {"B", "C"} <= set(one.split()) and not empty and "A B" in other
+    assert free == succeed(*wish, stdin=LINES).splitlines()[3]
+    file.write_text("b\n\n\n\n", encoding="utf-8")
+    said = refusal(*wish, "--required", file, stdin=LINES)
+    assert "line 1: 'b' cannot be required, it holds what the vocabulary lacks" in said
+    said = refusal(*wish, "--required", file, "--beam-size", 1, stdin=LINES)
+    assert "beam_size is 1" in said
+
+
 def test_samples_are_drawn_by_their_seed(workdir):
     wish = ["translate", "--workdir", workdir, "--sample", "--temperature", 3]
     lists = [

@@ -43,6 +43,7 @@ ROWS = (
         "inference.constraints",
         "inference.diverse",
         "inference.following",
+        "inference.holding",
         "inference.mixing",
     ),
     (

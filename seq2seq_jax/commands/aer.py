@@ -21,7 +21,12 @@ other most."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Asked(decoding.Model, decoding.Together):
+    """The model, or the ensemble."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(decoding.Together):
     """Measure alignments against alignments by hand."""
 
     gold: str
@@ -65,6 +70,8 @@ def main(args: Sequence[str], prog: str) -> None:
 def check(options: Options) -> None:
     """Refuse options of a model beside a file of alignments, and neither of them."""
     names = ("workdir", "source", "target")
+    if options.alignments is not None and options.also:
+        raise InputError("--also is given, but --alignments too: leave one out")
     for name in names:
         value = getattr(options, name)
         if options.alignments is not None and value is not None:
@@ -79,14 +86,20 @@ def check(options: Options) -> None:
     if options.workdir is not None:
         decoding.check_source(options.workdir, "aer")
         decoding.check_texts(options.workdir, "aer")
-        decoding.check_attention(options.workdir, "aer")
+        decoding.check_attention(options.workdir, "aer", options.also)
 
 
 def forced(options: Options) -> Iterator[aer.Links]:
     """The links of a model that is forced to say the targets."""
     assert options.workdir is not None and options.target is not None
-    chosen = decoding.Model(workdir=options.workdir, checkpoint=options.checkpoint)
-    predictor = decoding.load(chosen)
+    predictor = decoding.load(
+        Asked(
+            workdir=options.workdir,
+            checkpoint=options.checkpoint,
+            also=options.also,
+            mix=options.mix,
+        )
+    )
     sides = options.source, options.target
     scores = predictor.score(*map(streams.lines, sides))
     for *texts, score in zip(*map(streams.lines, sides), scores, strict=True):

@@ -50,6 +50,9 @@ class Options(decoding.Text, decoding.Together):
     """of --mbr: sentence chrF2 or BLEU of a candidate by another, or their equality"""
     prefixes: str | None = None
     """file whose lines the outputs begin with, one for each input line; may be empty"""
+    required: str | None = None
+    """file of texts that the outputs hold: a line for each input line, tabs between
+    them, empty: none; needs a beam of 2 or more"""
     scores: flags.Switch = False
     """add the score by which hypotheses are ordered, in nats"""
     alignments: flags.Switch = False
@@ -67,13 +70,12 @@ def main(args: Sequence[str], prog: str) -> None:
     """
     options = flags.parse(Options, args, prog=prog, description=DESCRIPTION)
     check(options)
-    with streams.writer(options.output, [options.input, options.prefixes]) as write:
+    files = [options.input, options.prefixes, options.required]
+    with streams.writer(options.output, files) as write:
         lines = streams.lines(options.input)
-        begun = None
-        if options.prefixes is not None:
-            files = (options.input, options.prefixes)
+        begun, holding = (x and streams.lines(x) for x in files[1:])
+        if begun or holding:
             streams.count([path for path in files if path is not None])
-            begun = streams.lines(options.prefixes)
         predictor = decoding.load(options)
         results = decoding.translate(
             predictor,
@@ -86,6 +88,7 @@ def main(args: Sequence[str], prog: str) -> None:
             top_p=options.top_p,
             seed=options.seed,
             prefixes=begun,
+            required=holding and (line.split("\t") for line in holding),
             mbr=options.mbr,
             utility=options.utility,
             token_log_probs=options.format == "json",

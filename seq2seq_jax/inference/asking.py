@@ -1,38 +1,64 @@
 """What a batch is asked for, row by row, as a search takes it."""
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from seq2seq_jax.inference import programs
+from seq2seq_jax.inference import programs, required
 from seq2seq_jax.inference.constraints import FREE, Constraints
+from seq2seq_jax.inference.forbidden import NOTHING, Banned
 from seq2seq_jax.inference.inputs import Item
 from seq2seq_jax.inference.lengths import shortest
 from seq2seq_jax.inference.options import Search
 
 
+class Wishes(NamedTuple):
+    """What is asked of all texts of a call.
+
+    Attributes:
+        search: the options.
+        banned: its forbidden texts as ids.
+        prefixed: whether outputs begin with the items' targets.
+        holding: whether they hold what the items require.
+    """
+
+    search: Search
+    banned: Banned = NOTHING
+    prefixed: bool = False
+    holding: bool = False
+
+
 def limits(
-    most: Callable[[int], int], items: Sequence[Item], length: int, held: int
+    most: Callable[[int], int],
+    wishes: Wishes,
+    items: Sequence[Item],
+    length: int,
+    max_length: int,
 ) -> tuple[int, list[int]]:
     """The longest output of a batch, and of each item; what must be said fits in.
 
     Args:
         most: the largest length by that of a source.
+        wishes: of all.
         items: of the batch.
         length: padded, of the sources.
-        held: tokens at most, EOS included, of the targets that outputs must hold; 0:
-            they hold nothing in particular.
+        max_length: of the predictor.
     """
     each, longest = [most(len(item.source)) for item in items], most(length)
-    if not held:
-        return longest, each
-    both = zip(each, items, strict=True)
-    return max(longest, held), [max(limit, len(item.target)) for limit, item in both]
+    if wishes.prefixed:
+        longest = max(longest, max_length)
+        both = zip(each, items, strict=True)
+        each = [max(limit, len(item.target)) for limit, item in both]
+    if wishes.holding and required.lengthens(wishes.search):
+        longest = max(longest, max_length)
+        both = zip(each, items, strict=True)
+        each = [min(longest, limit + item.held) for limit, item in both]
+    return longest, each
 
 
 def asked(
-    search: Search,
-    prefixed: bool,
+    wishes: Wishes,
     items: Sequence[Item],
     limits: Sequence[int],
     shape: tuple[int, int],
@@ -40,19 +66,20 @@ def asked(
     """What is asked of the outputs of each row.
 
     Args:
-        search: the options.
-        prefixed: whether outputs begin with the items' targets.
+        wishes: of all.
         items: of the batch.
         limits: of each item, see above.
         shape: rows of the batch, and the longest output.
     """
-    wish = FREE
-    if search.bounds.binds:
-        least = [shortest(len(item.source), search.bounds) for item in items]
+    wish, bounds = FREE, wishes.search.bounds
+    if bounds.binds:
+        least = [shortest(len(item.source), bounds) for item in items]
         unused = [0] * (shape[0] - len(items))
         least = [*map(min, least, limits), *unused]
         wish = wish._replace(least=np.array(least, np.int32))
-    if prefixed:
+    if wishes.prefixed:
         said = [item.target[:-1] for item in items]
         wish = wish._replace(prefix=programs.pad(said, *shape))
+    if wishes.holding:
+        wish = wish._replace(wanted=required.table(items, shape[0]))
     return wish

@@ -25,10 +25,12 @@ class Constraints(NamedTuple):
             be said, it may be, however short.
         prefix: `[B, P]` ids that outputs begin with, `PAD` behind them. They may be
             said whatever else is asked.
+        wanted: `[B, W]` phrases that outputs hold, for `holding.holding_search`.
     """
 
     least: Array | None = None
     prefix: Array | None = None
+    wanted: Array | None = None
 
 
 class Manners(NamedTuple):

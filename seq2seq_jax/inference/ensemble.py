@@ -8,9 +8,9 @@ from seq2seq_jax.data.tokenizers import Tokenizer
 from seq2seq_jax.errors import InputError, choose
 from seq2seq_jax.inference import programs
 from seq2seq_jax.inference.batching import Group
-from seq2seq_jax.inference.inputs import Item
+from seq2seq_jax.inference.inputs import Item, warn_user
 from seq2seq_jax.inference.mixing import MIXES
-from seq2seq_jax.inference.predictor import Predictor, warn_user
+from seq2seq_jax.inference.predictor import Predictor
 from seq2seq_jax.nn.encoder import ENCODERS
 from seq2seq_jax.nn.heads import HEADS
 from seq2seq_jax.nn.scores import SCORES

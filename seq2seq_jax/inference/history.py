@@ -16,6 +16,7 @@ from jax import lax
 from seq2seq_jax.config import ModelConfig
 from seq2seq_jax.errors import InputError
 from seq2seq_jax.inference import beams, forbidden, options, programs
+from seq2seq_jax.inference.asking import Wishes
 from seq2seq_jax.inference.batching import group, length_edges
 from seq2seq_jax.inference.constraints import FREE, Constraints
 from seq2seq_jax.inference.following import with_token_log_probs
@@ -93,7 +94,7 @@ def search_tree(predictor: Predictor, text: str, **wishes: Any) -> Found:
     banned = forbidden.banned(tuple(search.forbidden), predictor.target_tokenizer)
     edges = length_edges(predictor.max_length)
     (one,) = group([item.length], edges, lambda length: 1)
-    noted = predictor.begin_search(search, False, banned, [item], one, decode)
+    noted = predictor.begin_search(Wishes(search, banned), [item], one, decode)
     found, trace = jax.device_get(noted)
     (every,) = predictor.read_hypotheses(search, [item], found)
     tree = nodes(trace, len(every), predictor.beside(text)[1])

@@ -1,5 +1,6 @@
 """What a predictor is given: texts, and pairs of them, as ids."""
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from itertools import zip_longest
 from typing import NamedTuple
@@ -8,11 +9,17 @@ from seq2seq_jax.errors import InputError
 from seq2seq_jax.types import EOS
 
 
+def warn_user(message: str) -> None:
+    """A Python warning."""
+    warnings.warn(message, stacklevel=2)
+
+
 class Item(NamedTuple):
     """One input as ids, EOS included; the target is EOS alone where none is given.
 
     Its number is its place in the stream, from 1; its text is the source's. `others`
     are the ids of the same text where other tokenisers cut it: an ensemble's.
+    `required` are ids that the output must hold, as `required.py` tells.
     """
 
     source: list[int]
@@ -20,11 +27,17 @@ class Item(NamedTuple):
     number: int
     text: str
     others: tuple[list[int], ...] = ()
+    required: tuple[tuple[int, ...], ...] = ()
 
     @property
     def length(self) -> int:
         """Of the source, however it is cut."""
         return max(map(len, (self.source, *self.others)))
+
+    @property
+    def held(self) -> int:
+        """Tokens that are required."""
+        return sum(map(len, self.required))
 
 
 def is_text(item: Item) -> bool:

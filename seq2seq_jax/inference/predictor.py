@@ -1,8 +1,7 @@
 """Predictor: load a workdir once, then translate and score any number of texts."""
 
 import dataclasses
-import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,12 +28,13 @@ from seq2seq_jax.inference import (
     vectors,
 )
 from seq2seq_jax.inference import workdir as trained
+from seq2seq_jax.inference.asking import Wishes
 from seq2seq_jax.inference.batching import Group
-from seq2seq_jax.inference.forbidden import Banned
-from seq2seq_jax.inference.inputs import Item, check_texts, is_text
+from seq2seq_jax.inference.inputs import Item, check_texts, is_text, warn_user
 from seq2seq_jax.inference.lengths import FREE, Bounds
 from seq2seq_jax.inference.options import Search
 from seq2seq_jax.inference.parted import parted
+from seq2seq_jax.inference.required import Required
 from seq2seq_jax.inference.results import Hypothesis, Score
 from seq2seq_jax.nn import checks, ends, model
 from seq2seq_jax.nn.heads import HEADS
@@ -42,11 +42,6 @@ from seq2seq_jax.nn.scores import SCORES
 from seq2seq_jax.types import UNK, Hypotheses, Params
 
 SCORED = 2048  # of a batch whose targets are given: it has logits of all tokens
-
-
-def warn_user(message: str) -> None:
-    """A Python warning."""
-    warnings.warn(message, stacklevel=2)
 
 
 class Predictor:
@@ -139,6 +134,7 @@ class Predictor:
         max_output_length: int | None = None,
         *,
         prefixes: Iterable[str] | None = None,
+        required: Iterable[Sequence[str]] | None = None,
         alignments: bool = True,
         window: int = 4096,
         **more: Any,
@@ -151,6 +147,7 @@ class Predictor:
             texts: any number, read a window at a time.
             beam_size, n_best, length_penalty, max_output_length: see `options.Search`.
             prefixes: as many texts that outputs begin with; empty: with anything.
+            required: as many lists of texts that outputs hold, see `required.py`.
             alignments: whether outputs have them.
             window: texts held at a time.
             more: the other options of `options.Search`, by their names.
@@ -165,16 +162,19 @@ class Predictor:
         if search.replace_unk:
             unknown.check(self.attention, *self.tokenizers)
         banned = forbidden.banned(tuple(search.forbidden), self.target_tokenizer)
-        return batching.process(
-            (item if is_text(item) else None for item in self.items(pairs)),
+        wishes = Wishes(search, banned, prefixes is not None, required is not None)
+        holds = Required(required, search, self)
+        found = batching.process(
+            (x if is_text(x) else None for x in holds.beside(self.items(pairs))),
             window,
             length_of=lambda item: item.length,
             edges=batching.length_edges(self.max_length),
             rows_of=partial(programs.rows_of, alive=search.alive),
-            begin=partial(self.begin_search, search, prefixes is not None, banned),
+            begin=partial(self.begin_search, wishes),
             finish=partial(self.read_hypotheses, search),
             blank=[results.nothing(search.alignments, search.token_log_probs)],
         )
+        return holds.checked(found)
 
     def score(
         self, sources: Iterable[str], targets: Iterable[str], *, window: int = 4096
@@ -269,20 +269,19 @@ class Predictor:
 
     def begin_search(
         self,
-        search: Search,
-        prefixed: bool,
-        banned: Banned,
+        wishes: Wishes,
         items: list[Item],
         group: Group,
         decode: Callable[..., Any] = programs.decode,
     ) -> Any:
         """Start on a batch of `translate`, by that program, and do not wait for it."""
         unused = [0] * (group.rows - len(items))
-        most = partial(self.limit, bounds=search.bounds)
-        held = self.max_length if prefixed else 0
-        longest, limits = asking.limits(most, items, group.length, held)
-        asked = asking.asked(search, prefixed, items, limits, (group.rows, longest))
-        numbers, choices = parted(search, longest, banned)
+        most = partial(self.limit, bounds=wishes.search.bounds)
+        longest, limits = asking.limits(
+            most, wishes, items, group.length, self.max_length
+        )
+        asked = asking.asked(wishes, items, limits, (group.rows, longest))
+        numbers, choices = parted(wishes.search, longest, wishes.banned)
         return decode(
             self.params,
             *self.sources(items, group),

@@ -17,6 +17,7 @@ from seq2seq_jax.inference.beams import Step
 from seq2seq_jax.inference.constraints import FREE, Constraints, Manners, constrained
 from seq2seq_jax.inference.diverse import diverse_search
 from seq2seq_jax.inference.following import with_token_log_probs
+from seq2seq_jax.inference.holding import holding_search
 from seq2seq_jax.inference.mixing import MIXES, mean_weights, mixed
 from seq2seq_jax.inference.parted import Choices, Numbers, of_beams, terms
 from seq2seq_jax.inference.search import beam_search, greedy_search, sample_search
@@ -77,7 +78,7 @@ def decode(
     """
     model_parts, mask = started(params, config, source, lengths)
     parts = bound(model_parts, numbers, choices, asked)
-    search = search_of(numbers, choices, rows, model_parts)
+    search = search_of(numbers, choices, rows, model_parts, asked)
     found = search(*parts, limits, **terms(numbers, choices, mask))
     if choices.each and choices.groups == 1:
         found = with_token_log_probs(*model_parts, found)
@@ -91,13 +92,18 @@ def bound(
     manners = Manners(
         choices.ngram, numbers.banned, numbers.phrases, numbers.repetition
     )
-    if choices.ngram or any(x is not None for x in (*manners[1:], *asked)):
+    own = *manners[1:], asked.least, asked.prefix
+    if choices.ngram or any(x is not None for x in own):
         return constrained(*parts, choices.max_length, asked, manners)
     return parts
 
 
 def search_of(
-    numbers: Numbers, choices: Choices, rows: jax.Array, own: tuple[Step, Any, Any]
+    numbers: Numbers,
+    choices: Choices,
+    rows: jax.Array,
+    own: tuple[Step, Any, Any],
+    asked: Constraints,
 ) -> Callable[..., Hypotheses]:
     """Greedy search, beam search or sampling, with what each of them needs alone."""
     beams, draws = of_beams(numbers, choices), numbers.draws
@@ -113,6 +119,9 @@ def search_of(
             top_k=draws.top_k,
             top_p=draws.top_p,
         )
+    if asked.wanted is not None:
+        del beams["places"], beams["prune"]
+        return functools.partial(holding_search, wanted=asked.wanted, **beams)
     if choices.beam_size == 1:
         return greedy_search
     return functools.partial(beam_search, **beams)

@@ -42,7 +42,7 @@ papers, for who has a place in the beam, stand in `places`.
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -182,7 +182,6 @@ def beam_step(
     """
     size, time = rules.beam_size, beam.time
     state, log_probs, weights = step(beam.state, beam.tokens)
-    coverage = covered(beam, weights)
     log_probs = near(allowed(log_probs, rules, time), rules.prune)
     totals = beam.log_probs[..., None] + log_probs
     rows, beams, vocabulary = totals.shape
@@ -200,25 +199,64 @@ def beam_step(
     if out is not None:
         ends &= ~out[:, :size]
         ending |= out
-    new = ending_now(beam, rules, ends, best[:, :size], parents[:, :size], coverage)
-    finished = best_of(beam.finished, new, size)
-    ended = beam.ended + (ends & (best[:, :size] > -jnp.inf)).sum(axis=1)
+    first = Continued(best[:, :size], parents[:, :size], tokens[:, :size])
     alive, rank = lax.top_k(jnp.where(ending, -jnp.inf, best), size)
-    best_ended = finished.scores[:, 0]
-    alive = near_the_best(alive, rules.divisors[time], best_ended, rules.prune)
-    parents, tokens = pick(parents, rank), pick(tokens, rank)
+    lives = Continued(alive, pick(parents, rank), pick(tokens, rank))
+    return moved(rules, ahead, beam, (state, weights), ends, first, lives)
+
+
+class Continued(NamedTuple):
+    """Continuations of hypotheses, best first.
+
+    Attributes:
+        log_probs: `[B, K]` with the new token.
+        parents, tokens: `[B, K]` the beam that each continues, and by what.
+    """
+
+    log_probs: jax.Array
+    parents: jax.Array
+    tokens: jax.Array
+
+
+def moved(
+    rules: Rules,
+    ahead: jax.Array,
+    beam: Beam,
+    stepped: tuple[Any, jax.Array],
+    ends: jax.Array,
+    best: Continued,
+    lives: Continued,
+) -> Beam:
+    """The beam after a step.
+
+    Args:
+        rules, ahead, beam: as in `beam_step`.
+        stepped: the step's state and weights, by beam.
+        ends: `[B, K]` which of `best` end.
+        best: among others, all that end.
+        lives: what lives on.
+    """
+    time, (state, weights) = beam.time, stepped
+    coverage = covered(beam, weights)
+    new = ending_now(beam, rules, ends, best.log_probs, best.parents, coverage)
+    finished = best_of(beam.finished, new, rules.beam_size)
+    ended = beam.ended + (ends & (best.log_probs > -jnp.inf)).sum(axis=1)
+    alive = near_the_best(
+        lives.log_probs, rules.divisors[time], finished.scores[:, 0], rules.prune
+    )
     stops = STOPS[rules.stop](rules, finished, ends, alive / ahead[:, time, None])
-    over = (time + 1 >= rules.limits) | (ended >= size) | stops
+    over = (time + 1 >= rules.limits) | (ended >= rules.beam_size) | stops
+    parents = lives.parents
     state, coverage = jax.tree.map(lambda x: pick(x, parents), (state, coverage))
     return Beam(
         time=time + 1,
         state=state,
-        tokens=tokens,
+        tokens=lives.tokens,
         log_probs=alive,
         coverage=coverage,
         finished=finished,
         ended=ended,
-        trace=record(beam, tokens, parents, weights),
+        trace=record(beam, lives.tokens, parents, weights),
         done=beam.done | over,
     )
 
