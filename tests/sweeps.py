@@ -268,7 +268,8 @@ SEVERAL = [
     ),
 ]
 SWEEP += SEVERAL
-# Sources of numbers.
+# Sources of numbers. Without layers in the encoder, hidden_size is the decoder's.
+WIDE = {"bidirectional": True, "hidden_size": 6, "decoder_hidden_size": None}
 NUMBERS = [
     attending("location_sensitive", "luong", frontend="features"),
     attending("general", "bahdanau", frontend="features", tied_embeddings="output"),
@@ -277,7 +278,7 @@ NUMBERS = [
         "xu",
         frontend="convolutions",
         encoder="positions",
-        bidirectional=True,
+        **WIDE,
         attention_size=3,
     ),
     attending("general", "luong", frontend="convolutions", encoder_projection=6),
@@ -297,7 +298,7 @@ NUMBERS = [
         attending("general", "xu", encoder="positions", encoder_projection=4),
         cell="lstm",
         attention_heads=2,
-        bidirectional=True,
+        **WIDE,
     ),
 ]
 SWEEP += NUMBERS
