@@ -1,5 +1,6 @@
 """Laws of the decoders: steps and unrolls agree, and neither sees the future."""
 
+import math
 from dataclasses import fields, replace
 from functools import partial
 
@@ -8,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from small import (
+    NUMBERS,
+    SOURCE_LENGTHS,
     assert_close,
     everything,
     forward,
@@ -19,7 +22,7 @@ from small import (
 )
 from sweeps import COPYING, DECODER_SWEEP, NOISY, RECURRENT_SWEEP, SWEEP, TINY, name
 
-from seq2seq_jax.nn import decoder, model
+from seq2seq_jax.nn import decoder, ends, model
 from seq2seq_jax.nn.alignments import ALIGNMENTS
 from seq2seq_jax.nn.bridges import BRIDGES
 from seq2seq_jax.nn.cells import CELLS
@@ -146,7 +149,12 @@ def test_weights_sum_to_one_and_are_zero_on_padding(config):
         looks ^= off
     assert looks.all()
     assert not weights[3].any()
-    assert not np.moveaxis(weights, 1, 2)[~batch.source_mask].any()
+    lengths = [
+        math.prod(ends.grid(config, (length, NUMBERS.shape[1])))
+        for length in SOURCE_LENGTHS
+    ]  # annotations
+    padding = np.arange(weights.shape[-1]) >= np.array(lengths)[:, None]
+    assert not np.moveaxis(weights, 1, 2)[padding].any()
 
 
 def unrolls(params, config, batch, key):
