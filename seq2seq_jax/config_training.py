@@ -78,7 +78,7 @@ class TrainingConfig:
     sampled_softmax: int = 0
     """training's loss is over the target and so many sampled tokens; 0: over all"""
     scheduled_sampling: float = 0.0
-    """probability that the decoder reads its own last token in training"""
+    """probability that the decoder reads its own last token, or number, in training"""
     scheduled_sampling_steps: int = 0
     """updates in which that probability climbs from 0, in a straight line"""
     on_nan: str = "stop"
@@ -107,7 +107,7 @@ class TrainingConfig:
     """evaluations without a better metric before stopping; None: never"""
     metric: str = "loss"
     """what is best: loss, exact_match, token_error_rate, word_error_rate, bleu, chrf,
-    rouge1, rouge2 or rougeL"""
+    rouge1, rouge2 or rougeL; of series mse, mae, rmse_units or mae_units"""
     eval_examples: int = 500
     """development examples decoded at an evaluation for the metrics and samples"""
     eval_beam_size: int = 1

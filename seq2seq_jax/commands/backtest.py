@@ -17,9 +17,9 @@ from seq2seq_jax.errors import InputError
 
 DESCRIPTION = """Forecast each window of a table's last part, and measure the forecasts.
 
-The naive forecast (the last value known) and the seasonal-naive one (what was a season
+The naive forecast (the last value known) and the seasonal-naive one (what was
 
-ago) stand beside the model's. MSE and MAE are on the training's scale."""
+a season ago) stand beside the model's. MSE and MAE are on the training's scale."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,9 +15,9 @@ from seq2seq_jax.errors import InputError
 
 DESCRIPTION = """Forecast what comes after the end of a table of series, in its units.
 
-The table has the columns that the model was trained on; the output has a row for each
+The table has the columns that the model was trained on. The output has a row
 
-step of the horizon: the forecast, and its band where the model's head has one."""
+for each step of the horizon: the forecast, and its band where there is one."""
 
 
 @dataclass(frozen=True, kw_only=True)

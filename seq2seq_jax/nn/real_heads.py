@@ -51,8 +51,9 @@ def gaussian(params: Params, readout: Array, table: None = None) -> jax.Array:
     Salinas et al. 2020 (DeepAR), section 3.1. No deviation is below `LEAST`.
 
     >>> part = {"kernel": jnp.zeros((2, 1)), "bias": jnp.zeros(1)}
-    >>> gaussian({"parts": [part, part]}, jnp.ones(2)).round(4).tolist()
-    [[0.0, 0.6941]]
+    >>> mu, sigma = gaussian({"parts": [part, part]}, jnp.ones(2))[0]
+    >>> print(f"{mu:.1f} {sigma:.4f}")
+    0.0 0.6941
     """
     mu, raw = jnp.moveaxis(numbers(params, readout), -1, 0)
     return jnp.stack([mu, LEAST + jax.nn.softplus(raw)], -1)
