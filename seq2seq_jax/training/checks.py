@@ -141,7 +141,7 @@ def check_source(config: Config) -> None:
             f"and model.encoder none, any other model neither"
         )
     kind, frontend = config.data.source_tokenizer, config.model.frontend
-    if not config.series.table and (kind in ARRAYS) == (frontend == "tokens"):
+    if not config.series.given and (kind in ARRAYS) == (frontend == "tokens"):
         raise InputError(
             f"data.source_tokenizer is {kind!r} and model.frontend {frontend!r}: "
             f"{unread.either(ARRAYS)} need a frontend that reads numbers, "
