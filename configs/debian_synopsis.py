@@ -11,7 +11,8 @@ attention, and in a last phase, from the checkpoint before it, attention that kn
 where it has been and a loss for looking there again. The variants are `plain`, which
 only says words of its vocabulary, `pointer`, which copies too, and `coverage`. Not
 theirs: Adam, dropout and label smoothing, for so few pairs; marks of punctuation are
-words of their own; the first 63 words and marks of a description are read.
+words of their own; the first 63 words and marks of a description are read. Measured:
+docs/summaries.md.
 """
 
 from seq2seq_jax.config import Config, DataConfig, ModelConfig, TrainingConfig

@@ -72,9 +72,11 @@ def join_marks(units: Iterable[str]) -> str:
 
 
 def show_word(unit: str) -> str:
-    """A unit with what cannot be seen as its number.
+    """A unit of `cut_marks` as something that is seen, with `·` for `￭`.
 
-    >>> show_word("￭b"), show_word("￭\\x00")
-    ('￭b', '￭U+0000')
+    >>> show_word("￭b"), show_word("￭\\x00"), show_word("￭")
+    ('·b', '·U+0000', '￭')
     """
-    return "".join(map(show_character, unit))
+    joined = len(unit) > 1 and unit[0] == JOINED
+    shown = "".join(map(show_character, unit[joined:]))
+    return "·" * joined + shown
