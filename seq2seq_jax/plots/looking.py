@@ -50,9 +50,10 @@ def draw(
     rows = -(-(len(pieces) + 1) // columns)
     figure = Figure(figsize=(SIDE * columns, (SIDE + 0.3) * rows))
     FigureCanvasAgg(figure)
-    labels = drawable(["", *pieces])
+    labels = drawable(pieces)
     shown = [None, *weights.reshape(len(pieces), *grid)]
-    for number, (label, here) in enumerate(zip(labels.texts, shown, strict=True), 1):
+    texts = ["", *labels.texts]
+    for number, (label, here) in enumerate(zip(texts, shown, strict=True), 1):
         axes = figure.add_subplot(rows, columns, number)
         axes.set_axis_off()
         axes.set_title(label, family=labels.families, size=10, parse_math=False)
