@@ -11,7 +11,7 @@ from seq2seq_jax.evaluation import aer
 
 DESCRIPTION = """Alignment error rate, precision and recall in percent (Och & Ney 2003).
 
-Gold lines hold links i-j between words, from 0, source word first, and i?j where
+Gold lines hold links i-j of words, from 0, source word first, and i?j where
 
 a link is possible alone. With --workdir, --source and --target a model is forced
 

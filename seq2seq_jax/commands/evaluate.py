@@ -24,10 +24,11 @@ word error rate: lines that equal no reference, where a line is a word.
 
 BLEU and chrF2: by sacrebleu, with the signature to cite.
 
-With --rouge: ROUGE-1, -2 and -L by rouge-score, mean F1 of lines, unstemmed, and
-the share of trigrams that an output has said before.
+With --rouge: ROUGE-1, -2 and -L by rouge-score, mean F1 of lines, unstemmed.
 
-With --lead N: the same of the first N words of each source's first sentence."""
+Then also repeated: the share of trigrams that an output has said before.
+
+With --lead N: all of it of the first N words of a source, a baseline."""
 
 
 SAID = (*decoding.SEARCH, "replace_unk", "also", "mix")  # as_json repeats these
