@@ -15,7 +15,8 @@ from seq2seq_jax.errors import InputError
 DESCRIPTION = """Draw a heat map of the attention for each line, 00001.png and so on.
 
 The source is above, the target at the left; dark is where the decoder looked.
-Of a model of pictures: the picture once for each token, lit where the decoder looked.
+
+A model of pictures has its picture once for each token, lit where it looked.
 
 Prints the path of each picture. Empty lines have none."""
 
