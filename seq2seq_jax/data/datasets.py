@@ -5,10 +5,13 @@ import importlib
 import importlib.util
 import io
 import re
+from array import array
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import tensorflow_datasets as tfds
 
 from seq2seq_jax.config import DataConfig
@@ -27,7 +30,10 @@ FAMILIES = (
 def dataset_pairs(
     data: DataConfig, split: str, log: Callable[[str], None]
 ) -> Pairs | None:
-    """Pairs from two text features of `data.dataset`, prepared first if need be.
+    """Pairs from two features of `data.dataset`, prepared first if need be.
+
+    A text of several lines becomes one line. A target that is a sequence of texts makes
+    as many pairs. Records with an empty side are left out, and their number is logged.
 
     Raises:
         InputError: if the data set, a split or a feature does not exist, or the data
@@ -37,16 +43,33 @@ def dataset_pairs(
     if split == "test" and not instruction:
         return None
     builder = open_builder(str(data.dataset), data.data_dir, log)
-    for key in (data.source_key, data.target_key):
-        _check_feature(builder, str(data.dataset), key)
+    _check_source(builder, data)
+    if not _is_text(target := _check_key(builder, data, data.target_key)):
+        raise _not(data, data.target_key, target, "Text")
     records = _open_split(builder, f"data.{split}_split", instruction)
     name = f"{data.dataset} {instruction}"
+    ends = array("q")  # of each record, the pairs up to it
+    left_out: list[int] = []
+
+    def read() -> Iterator[tuple[str, str]]:
+        del ends[:]
+        count = empty = 0
+        for source, targets in _read(records, data, name):
+            full = [text for text in targets if source.strip() and text.strip()]
+            empty += len(targets) - len(full)
+            yield from ((source, text) for text in full)
+            count += len(full)
+            ends.append(count)
+        if empty and not left_out:
+            log(f"{name}: {empty:,} left out, as a side is empty")
+            left_out.append(empty)
+
     return Pairs(
         name,
         f"{builder.info.full_name} {instruction} {data.source_key} {data.target_key} "
         f"{len(records)} {_changed(builder)}",
-        lambda: _read(records, data.source_key, data.target_key, name),
-        lambda index: f"{name}, record {index}",
+        read,
+        lambda index: f"{name}, record {bisect_right(ends, index)}",
     )
 
 
@@ -151,18 +174,48 @@ def _extractor_without_tensorflow() -> Iterator[None]:
         module["tf"] = real
 
 
-def _check_feature(builder: tfds.core.DatasetBuilder, name: str, key: str) -> None:
+def _check_source(builder: tfds.core.DatasetBuilder, data: DataConfig) -> None:
+    """Refuse a source that is not text."""
+    key, features = data.source_key, builder.info.features
+    feature = features[key] if key in features else _check_key(builder, data, key)
+    if not isinstance(feature, tfds.features.Text):
+        raise _not(data, data.source_key, feature, "Text")
+
+
+def _check_key(
+    builder: tfds.core.DatasetBuilder, data: DataConfig, key: str
+) -> tfds.features.FeatureConnector:
+    """The feature of that name; `a/b` is b of the sequence a."""
     features = builder.info.features
-    if key not in features:
+    first, _, rest = (key, "", "") if key in features else key.partition("/")
+    found: Any = dict(features).get(first)
+    if isinstance(found, tfds.features.Sequence):
+        found = found.feature
+    if rest:
+        inner = isinstance(found, tfds.features.FeaturesDict)
+        found = dict(found).get(rest) if inner else None
+    if found is None:
         raise InputError(
-            f"{name} has no feature {key!r}, it has {', '.join(features)}"
+            f"{data.dataset} has no feature {key!r}, it has {', '.join(features)}"
             f"{nearest(key, features)}: set data.source_key and data.target_key"
         )
-    if not isinstance(features[key], tfds.features.Text):
-        raise InputError(
-            f"feature {key!r} of {name} is {type(features[key]).__name__}, not Text: "
-            "set data.source_key and data.target_key"
-        )
+    return found
+
+
+def _is_text(feature: tfds.features.FeatureConnector) -> bool:
+    """A `Text`, or a string that a data set does not call one."""
+    return isinstance(feature, tfds.features.Text) or (
+        isinstance(feature, tfds.features.Tensor)
+        and not feature.shape
+        and feature.np_dtype == np.object_
+    )
+
+
+def _not(data: DataConfig, key: str, feature: Any, expected: str) -> InputError:
+    return InputError(
+        f"feature {key!r} of {data.dataset} is {type(feature).__name__}, not "
+        f"{expected}: set data.source_key and data.target_key"
+    )
 
 
 def _open_split(builder: tfds.core.DatasetBuilder, field: str, instruction: str) -> Any:
@@ -181,14 +234,14 @@ def _open_split(builder: tfds.core.DatasetBuilder, field: str, instruction: str)
         ) from None
 
 
-def _read(
-    records: Any, source_key: str, target_key: str, name: str
-) -> Iterator[tuple[str, str]]:
+def _read(records: Any, data: DataConfig, name: str) -> Iterator[tuple[str, list[str]]]:
+    """Source and targets of each record."""
     for start in range(0, len(records), READ_AT_ONCE):
         numbers = list(range(start, min(start + READ_AT_ONCE, len(records))))
         for number, record in enumerate(_fetch(records, numbers, name), start):
             try:
-                yield _text(record[source_key]), _text(record[target_key])
+                (source,) = _texts(record, data.source_key)
+                yield source, _texts(record, data.target_key)
             except UnicodeDecodeError as error:
                 raise InputError(
                     f"{name}, record {number} is not UTF-8: {error.reason}"
@@ -211,9 +264,26 @@ def _fetch(records: Any, numbers: list[int], name: str) -> Any:
         ) from error
 
 
+def _texts(record: Any, key: str) -> list[str]:
+    """What a record has under a key, each text in one line."""
+    first, _, rest = (key, "", "") if key in record else key.partition("/")
+    value = record[first][rest] if rest else record[first]
+    several = [value] if isinstance(value, bytes | str) else list(value)
+    return [_text(one) for one in several]
+
+
 def _text(value: bytes | str) -> str:
-    """Data on disk is bytes; TFDS's mocked data is text already."""
-    return value if isinstance(value, str) else value.decode("utf-8")
+    """Data on disk is bytes; TFDS's mocked data is text already.
+
+    A text is one line here as it is in files: what is read, said and measured is.
+
+    >>> _text(b"One.\\nTwo.\\r\\n")
+    'One. Two.'
+    """
+    text = value if isinstance(value, str) else value.decode("utf-8")
+    if "\n" not in text:
+        return text
+    return " ".join(line for part in text.split("\n") if (line := part.strip()))
 
 
 def _changed(builder: tfds.core.DatasetBuilder) -> str:
