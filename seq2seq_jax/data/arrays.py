@@ -1,12 +1,13 @@
 """Sources that are numbers: feature sequences and pictures, read from files.
 
 The source side of a pair names a file: `.npy`, an array in a `.npz` (`FILE#NAME`), a
-row of the only array there (`FILE#17`), or a picture (PNG, JPEG, ...). A kind in
-`ARRAYS` makes `[S, F]` of it; an `Arrays` is to such sources what a tokeniser is to
-texts.
+row of the only array there (`FILE#17`), or a picture (PNG, JPEG, ...); or a picture in
+a TFDS data set (`data.records`). A kind in `ARRAYS` makes `[S, F]` of it; an `Arrays`
+is to such sources what a tokeniser is to texts.
 """
 
 import hashlib
+import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from seq2seq_jax.data import records
 from seq2seq_jax.data.files import write_atomic
 from seq2seq_jax.errors import InputError
 
@@ -50,8 +52,21 @@ def features(text: str, side: int | None = None) -> np.ndarray:
 
 def picture(text: str, side: int | None = None) -> np.ndarray:
     """A picture as its rows of pixels `[H, W * 3]`, 0 to 255; scaled to `side`."""
+    if records.named(text):
+        return recorded(text, side)
     file, _, _ = text.partition("#")
     drawn = array(text) if Path(file).suffix in (".npy", ".npz") else opened(text)
+    return rows(text, drawn, side)
+
+
+@lru_cache(maxsize=1)
+def recorded(text: str, side: int | None) -> np.ndarray:
+    """A record's picture; its captions, which follow each other, ask for it again."""
+    return rows(text, opened(text, records.read(text)), side)
+
+
+def rows(text: str, drawn: np.ndarray, side: int | None) -> np.ndarray:
+    """A picture `[H, W, 3]` as rows of pixels `[H, W * 3]`, scaled to `side`."""
     if drawn.ndim != 3 or drawn.shape[2] != COLOURS or 0 in drawn.shape:
         raise InputError(
             f"{text} has the shape {drawn.shape}, expected a picture [H, W, {COLOURS}]"
@@ -116,12 +131,13 @@ def loaded(file: str, stamp: tuple[int, int]) -> Any:
         raise InputError(f"{file} is no file of arrays: {what}") from None
 
 
-def opened(file: str) -> np.ndarray:
-    """A picture's pixels `[H, W, 3]`; transparent ones are as on white."""
-    stamp(file)
+def opened(file: str, data: bytes | None = None) -> np.ndarray:
+    """Pixels `[H, W, 3]` of a file, or of its bytes; transparent ones as on white."""
+    if data is None:
+        stamp(file)
     image = pillow()
     try:
-        with image.open(file) as found:
+        with image.open(file if data is None else io.BytesIO(data)) as found:
             pixels = found.convert("RGBA")
     except (OSError, ValueError, SyntaxError) as error:
         what = " ".join(str(error).split())

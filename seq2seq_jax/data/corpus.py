@@ -22,6 +22,7 @@ from seq2seq_jax.types import BOS, EOS, Batch
 VERSION = 2  # of the format; a folder of another version is made anew
 TEXT = np.dtype(np.uint8)
 NUMBER = np.dtype("<f4")
+ROW = np.dtype("<i8")
 
 
 class Corpus:
@@ -32,6 +33,7 @@ class Corpus:
         source_ids: `Sequences` of ids without EOS.
         target_ids: `Sequences` of ids without BOS and EOS.
         width: numbers of an item of a source; 0: sources are ids.
+        rows: of each pair, the place of its source among them; None: one for each.
         lengths: `[N, 2]` int32, tokens of source and target, EOS included.
         statistics: how many pairs, dropped and truncated ones, tokens and UNKs.
         checksum: equal for equal corpora.
@@ -54,13 +56,22 @@ class Corpus:
         kind = NUMBER if self.width else dtype
         self.source_ids = open_sequences(folder / "source", kind, files, self.width)
         self.target_ids = open_sequences(folder / "target", dtype, files)
+        self.rows: np.ndarray | None = None
+        if info.get("shared"):
+            self.rows = open_sequences(folder / "source_row", ROW, files)[0]
         self.texts: list[Sequences] = []
         if info["texts"]:
             names = ("source_text", "target_text")
             self.texts = [open_sequences(folder / name, TEXT, files) for name in names]
         self.statistics: dict[str, int] = info["statistics"]
         self.checksum = f"{zlib.crc32(json.dumps(info['files']).encode()):08x}"
-        self.lengths = _lengths(self.source_ids.offsets, self.target_ids.offsets)
+        self.lengths = np.empty((len(self.target_ids), 2), np.int32)
+        _lengths(self.target_ids, self.lengths[:, 1])
+        if self.rows is None:
+            _lengths(self.source_ids, self.lengths[:, 0])
+        else:
+            each = np.empty(len(self.source_ids), np.int32)
+            self.lengths[:, 0] = _lengths(self.source_ids, each)[self.rows]
         self.lengths[:, 0] -= bool(self.width)  # numbers have no end marker
 
     def __len__(self) -> int:
@@ -68,7 +79,7 @@ class Corpus:
 
     def source(self, index: int) -> np.ndarray:
         """Ids of source `index`, without EOS."""
-        return self.source_ids[index]
+        return self.source_ids[index if self.rows is None else self.rows[index]]
 
     def target(self, index: int) -> np.ndarray:
         """Ids of target `index`, without BOS and EOS."""
@@ -87,7 +98,10 @@ class Corpus:
 
         The source ends with EOS, so even an empty text has a token to look at.
         """
-        ids, length = self.source_ids.gather(rows, source)
+        places = rows
+        if self.rows is not None:
+            places = np.where(rows < 0, -1, self.rows[rows])
+        ids, length = self.source_ids.gather(places, source)
         if self.width:  # numbers as they are
             source_mask = np.arange(source) < length[:, None]
         else:
@@ -112,13 +126,11 @@ class Corpus:
         return self.texts[side][index].tobytes().decode("utf-8")
 
 
-def _lengths(*ends: np.ndarray) -> np.ndarray:
-    """`[N, 2]` lengths, EOS included, in little more memory than they take."""
-    lengths = np.empty((len(ends[0]) - 1, len(ends)), np.int32)
-    for side, end in enumerate(ends):
-        np.subtract(end[1:], end[:-1], out=lengths[:, side], casting="unsafe")
-    lengths += 1
-    return lengths
+def _lengths(sequences: Sequences, out: np.ndarray) -> np.ndarray:
+    """Lengths `[N]`, EOS included, in no more memory than they take."""
+    ends = sequences.offsets
+    np.subtract(ends[1:], ends[:-1], out=out, casting="unsafe")
+    return np.add(out, 1, out=out)
 
 
 def _digest(info: dict[str, Any]) -> str:
@@ -151,6 +163,8 @@ class CorpusWriter:
         self.dtype = np.dtype("<u2" if vocab_size <= 1 << 16 else "<u4")
         self.keep_text = keep_text
         self.writers: list[SequencesWriter] = []
+        self.rows: list[int] = []
+        self.last: str | None = None
 
     def __enter__(self) -> "CorpusWriter":
         try:
@@ -168,17 +182,30 @@ class CorpusWriter:
         return self
 
     def add(self, ids: tuple[Any, list[int]], texts: tuple[str, str]) -> None:
-        """Append one pair; the source is a list of ids, or numbers `[S, width]`."""
+        """Append one pair; the source is a list of ids, or numbers `[S, width]`.
+
+        Of numbers that several pairs in a row share, as captions do a picture, one copy
+        is written.
+        """
         parts: list[Any] = list(ids)
         if self.width:
-            parts[0] = parts[0].ravel().tolist()
+            again = texts[0] == self.last
+            before = self.rows[-1] if self.rows else -1
+            self.rows.append(before + (not again))
+            self.last = texts[0]
+            parts[0] = None if again else parts[0].ravel().tolist()
         if self.keep_text:
             parts += [text.encode("utf-8") for text in texts]
         for writer, part in zip(self.writers, parts, strict=True):
-            writer.add(part)
+            if part is not None:
+                writer.add(part)
 
     def finish(self, statistics: dict[str, int]) -> Corpus:
         """Give the folder its name, and open the corpus in it."""
+        shared = bool(self.rows) and self.rows[-1] + 1 < len(self.rows)
+        if shared:
+            self.writers.append(SequencesWriter(self.temporary / "source_row", ROW))
+            self.writers[-1].add(self.rows)
         files: dict[str, list[int]] = {}
         for writer in self.writers:
             files |= writer.finish()
@@ -191,6 +218,8 @@ class CorpusWriter:
         }
         if self.width:
             info["width"] = self.width
+        if shared:
+            info["shared"] = True
         path = self.temporary / "info.json"
         sealed = info | {"digest": _digest(info)}
         path.write_text(json.dumps(sealed, indent=2) + "\n", encoding="utf-8")

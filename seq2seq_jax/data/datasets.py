@@ -4,22 +4,27 @@ import contextlib
 import importlib
 import importlib.util
 import io
+import logging
 import re
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
+from tensorflow_datasets.core.read_only_builder import builder_from_files
 
 from seq2seq_jax.config import DataConfig
+from seq2seq_jax.data import records
+from seq2seq_jax.data.arrays import ARRAYS
 from seq2seq_jax.data.builders import BUILDERS
 from seq2seq_jax.data.sources import Pairs
 from seq2seq_jax.errors import InputError, nearest
 
-READ_AT_ONCE = 1024  # records
+READ_AT_ONCE = 64  # records; pictures are not small
 FORMAT = "array_record"  # the one that needs no TensorFlow
 FAMILIES = (
     "translate",
@@ -46,15 +51,21 @@ def dataset_pairs(
     _check_source(builder, data)
     if not _is_text(target := _check_key(builder, data, data.target_key)):
         raise _not(data, data.target_key, target, "Text")
-    records = _open_split(builder, f"data.{split}_split", instruction)
+    found = _open_split(builder, f"data.{split}_split", instruction)
+    folder = Path(builder.data_path).absolute()
     name = f"{data.dataset} {instruction}"
     ends = array("q")  # of each record, the pairs up to it
     left_out: list[int] = []
 
+    def source_of(number: int, record: Any) -> str:
+        if data.source_tokenizer in ARRAYS:
+            return records.name(folder, instruction, number, data.source_key)
+        return _texts(record, data.source_key)[0]
+
     def read() -> Iterator[tuple[str, str]]:
         del ends[:]
         count = empty = 0
-        for source, targets in _read(records, data, name):
+        for source, targets in _read(found, data, name, source_of):
             full = [text for text in targets if source.strip() and text.strip()]
             empty += len(targets) - len(full)
             yield from ((source, text) for text in full)
@@ -67,7 +78,7 @@ def dataset_pairs(
     return Pairs(
         name,
         f"{builder.info.full_name} {instruction} {data.source_key} {data.target_key} "
-        f"{len(records)} {_changed(builder)}",
+        f"{len(found)} {_changed(builder)}",
         read,
         lambda index: f"{name}, record {bisect_right(ends, index)}",
     )
@@ -96,7 +107,7 @@ def _find_builder(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
             config = name.partition("/")[2] or None
             return BUILDERS[root](config=config, data_dir=data_dir)
         _import_family(root)
-        return tfds.builder(name, data_dir=data_dir, try_gcs=False)
+        return _by_name(name, data_dir)
     except tfds.core.registered.DatasetNotFoundError:
         known = [*BUILDERS, *tfds.list_builders(with_community_datasets=False)]
         raise InputError(
@@ -107,6 +118,17 @@ def _find_builder(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
         raise InputError(
             f"the TFDS data set {name!r} cannot be opened: {_first_line(error)}"
         ) from None
+
+
+def _by_name(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
+    """One of TFDS; its files alone where its code needs a TensorFlow that lacks."""
+    try:
+        return tfds.builder(name, data_dir=data_dir, try_gcs=False)
+    except (RuntimeError, ImportError) as error:
+        try:
+            return builder_from_files(name, data_dir=data_dir)
+        except tfds.core.registered.DatasetNotFoundError:
+            raise error from None
 
 
 def _import_family(root: str) -> None:
@@ -144,9 +166,15 @@ def _prepare(builder: tfds.core.DatasetBuilder, name: str) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep what TFDS prints off stdout, which belongs to results."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        yield
+    """Keep what TFDS prints off stdout, which belongs to results, and its warnings."""
+    absl = logging.getLogger("absl")
+    level = absl.level
+    absl.setLevel(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        absl.setLevel(level)
 
 
 @contextlib.contextmanager
@@ -175,11 +203,18 @@ def _extractor_without_tensorflow() -> Iterator[None]:
 
 
 def _check_source(builder: tfds.core.DatasetBuilder, data: DataConfig) -> None:
-    """Refuse a source that is not text."""
+    """Refuse a source that is not text, or not a picture where that is expected."""
     key, features = data.source_key, builder.info.features
     feature = features[key] if key in features else _check_key(builder, data, key)
-    if not isinstance(feature, tfds.features.Text):
-        raise _not(data, data.source_key, feature, "Text")
+    kinds = dict.fromkeys(ARRAYS) | {"picture": tfds.features.Image}
+    kind = kinds.get(data.source_tokenizer, tfds.features.Text)
+    if kind is None:
+        raise InputError(
+            f"data.source_tokenizer is {data.source_tokenizer!r}, which reads files, "
+            f"but sources are of the TFDS data set {data.dataset}: give data.train_tsv"
+        )
+    if not isinstance(feature, kind):
+        raise _not(data, key, feature, kind.__name__)
 
 
 def _check_key(
@@ -220,7 +255,7 @@ def _not(data: DataConfig, key: str, feature: Any, expected: str) -> InputError:
 
 def _open_split(builder: tfds.core.DatasetBuilder, field: str, instruction: str) -> Any:
     try:
-        return builder.as_data_source(instruction)
+        return records.records_of(builder, instruction)
     except NotImplementedError:
         raise InputError(
             f"{builder.data_dir} is prepared as {builder.info.file_format.value}, "
@@ -234,28 +269,29 @@ def _open_split(builder: tfds.core.DatasetBuilder, field: str, instruction: str)
         ) from None
 
 
-def _read(records: Any, data: DataConfig, name: str) -> Iterator[tuple[str, list[str]]]:
+def _read(
+    found: Any, data: DataConfig, name: str, source_of: Callable[[int, Any], str]
+) -> Iterator[tuple[str, list[str]]]:
     """Source and targets of each record."""
-    for start in range(0, len(records), READ_AT_ONCE):
-        numbers = list(range(start, min(start + READ_AT_ONCE, len(records))))
-        for number, record in enumerate(_fetch(records, numbers, name), start):
+    for start in range(0, len(found), READ_AT_ONCE):
+        numbers = list(range(start, min(start + READ_AT_ONCE, len(found))))
+        for number, record in enumerate(_fetch(found, numbers, name), start):
             try:
-                (source,) = _texts(record, data.source_key)
-                yield source, _texts(record, data.target_key)
+                yield source_of(number, record), _texts(record, data.target_key)
             except UnicodeDecodeError as error:
                 raise InputError(
                     f"{name}, record {number} is not UTF-8: {error.reason}"
                 ) from None
 
 
-def _fetch(records: Any, numbers: list[int], name: str) -> Any:
+def _fetch(found: Any, numbers: list[int], name: str) -> Any:
     """Some records.
 
     Raises:
         InputError: they cannot be read; array_record lets many errors through.
     """
     try:
-        return records.__getitems__(numbers)
+        return found.__getitems__(numbers)
     except Exception as error:
         raise InputError(
             f"{name}, records {numbers[0]} to {numbers[-1]} cannot be read: "
