@@ -53,7 +53,7 @@ def refusal(folder, dataset, split="train", **options) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("name", [*BUILDERS, "dates/multi"])
+@pytest.mark.parametrize("name", [*sorted({*BUILDERS} - {"spelling"}), "dates/multi"])
 def test_builders_are_fixed_and_their_splits_are_disjoint(name, small, tmp_path):
     first = [read(tmp_path / "a", name, split) for split in SPLITS]
     assert first == [read(tmp_path / "b", name, split) for split in SPLITS]
@@ -202,7 +202,7 @@ def test_the_test_split_can_be_left_out(tmp_path, toy):
     ("name", "expected"),
     [
         ("cmudcit", "did you mean 'cmudict'"),
-        ("wmt61_translate", "expected cmudict, dates, reversal or a name of TFDS"),
+        ("wmt61_translate", "expected cmudict, dates, reversal, spelling or a name"),
         ("toy_translate/fr-en", "cannot be opened"),
         ("dates/klingon", "cannot be opened"),
         ("not a name!", "cannot be opened"),

@@ -5,9 +5,11 @@ import tensorflow_datasets as tfds
 from seq2seq_jax.data.builders.cmudict import Cmudict
 from seq2seq_jax.data.builders.dates import Dates
 from seq2seq_jax.data.builders.reversal import Reversal
+from seq2seq_jax.data.builders.spelling import Spelling
 
 BUILDERS: dict[str, type[tfds.core.GeneratorBasedBuilder]] = {
     "cmudict": Cmudict,
     "dates": Dates,
     "reversal": Reversal,
+    "spelling": Spelling,
 }
