@@ -58,7 +58,10 @@ class ModelConfig:
     alignment: str = "global"
     """energies -> weights: global (a softmax over all), local_m, local_m_paper (in a
     window that moves on a position a step), local_p, local_p_paper (in one that is
-    predicted), monotonic or monotonic_hard"""
+    predicted), monotonic, monotonic_hard or hard (one place, drawn in training)"""
+    drawn_share: float = 0.5
+    """alignment hard: share of the sentences for which training draws a place at each
+    step; the others read the expected context"""
     window: int = 10
     """local alignments and score location_sensitive: D, positions on each side"""
     positions: int = 100

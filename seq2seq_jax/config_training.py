@@ -75,6 +75,10 @@ class TrainingConfig:
     """weight of a loss for looking again where attention has been; 0: none"""
     doubly_stochastic: float = 0.0
     """weight of a loss for places looked at more, or less, than once in all; 0: none"""
+    reinforce: float = 1.0
+    """alignment hard: weight of what a drawn place learns from its reward"""
+    attention_entropy: float = 0.01
+    """alignment hard: weight of a reward for attention that is spread out"""
     sampled_softmax: int = 0
     """training's loss is over the target and so many sampled tokens; 0: over all"""
     scheduled_sampling: float = 0.0

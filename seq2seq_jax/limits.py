@@ -28,7 +28,8 @@ POSITIVE = (
 NOT_NEGATIVE = (
     "data.source_column data.target_column data.features_column training.warmup_steps "
     "training.decay_start training.final_learning_rate training.weight_decay "
-    "training.keep_best training.sampled_softmax training.doubly_stochastic "
+    "training.reinforce training.attention_entropy training.keep_best "
+    "training.sampled_softmax training.doubly_stochastic model.drawn_share "
     "training.scheduled_sampling training.scheduled_sampling_steps training.seed "
     "training.eval_length_penalty training.eval_coverage_penalty "
     "training.eval_pictures"

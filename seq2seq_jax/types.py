@@ -88,12 +88,16 @@ class AttentionState:
         coverage: `[..., S]` the sum of all weights so far.
         time: `[...]` float, steps made.
         heads: `(weights, coverage)` of each head, `[..., N, S]`; None for one head.
+        drawn: `[..., 2]` of the last step: the log-probability of what was drawn (0
+            where nothing was) and the entropy of what it was drawn from, summed over
+            heads; None: an alignment that never draws.
     """
 
     weights: Array
     coverage: Array
     time: Array
     heads: Any = None
+    drawn: Array | None = None
 
 
 @struct.dataclass
@@ -153,6 +157,8 @@ class TrainState:
         key: the typed PRNG key from which step `n` draws `fold_in(key, n)`.
         average: a moving average of the parameters (`training.ema`); None: there is
             none, and nothing in its place.
+        baseline: a moving average of a token's log-probability, where attention is
+            drawn; None: it is not.
     """
 
     step: Array
@@ -160,6 +166,7 @@ class TrainState:
     opt_state: Any
     key: Array
     average: Any = None
+    baseline: Array | None = None
 
     @property
     def weights(self) -> Params:

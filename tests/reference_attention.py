@@ -208,6 +208,11 @@ def monotonic_hard(params, config, energies, query, state):
     return weights
 
 
+def hard(params, config, energies, query, state):
+    """Xu et al. 2015, section 4.1, without a draw: all on the likeliest place."""
+    return np.eye(len(energies))[np.argmax(energies)]
+
+
 ALIGNMENTS = {
     "global": global_weights,
     "local_m": local_m,
@@ -216,4 +221,5 @@ ALIGNMENTS = {
     "local_p_paper": local_p_paper,
     "monotonic": monotonic,
     "monotonic_hard": monotonic_hard,
+    "hard": hard,
 }

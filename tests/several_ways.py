@@ -1,22 +1,20 @@
 """Run by test_ways in a process of its own with 8 host devices; prints JSON.
 
 All that papers do in training alone, at once: loss over sentences, sampled softmax,
-scheduled sampling, a second optimiser; dropout on, rows that no number of devices
-divides.
+scheduled sampling, a second optimiser, drawn attention; dropout on, rows that no number
+of devices divides.
 """
 
 import json
 import sys
-from functools import partial
+from dataclasses import replace
 
 import jax
 from several_devices import batch, flat
 from shard_maps import shard_mapped
 
 from seq2seq_jax.config import Config, ModelConfig, TrainingConfig
-from seq2seq_jax.nn import model
-from seq2seq_jax.training import optimizer, parallel, step
-from seq2seq_jax.training.objective import objective
+from seq2seq_jax.training import optimizer, parallel, programs
 
 STEPS, VOCAB = 12, 11
 CONFIG = Config(
@@ -26,6 +24,7 @@ CONFIG = Config(
         embedding_size=5,
         bidirectional=False,
         input_feeding=False,
+        alignment="hard",
         dropout=0.3,
     ),
     training=TrainingConfig(
@@ -48,19 +47,14 @@ TX = optimizer.make(CONFIG.training)
 
 def begin(devices: parallel.Devices):
     """The state before the first step."""
-    params = model.init_params(jax.random.key(0), CONFIG.model, VOCAB, VOCAB)
-    return parallel.place(step.init_state(jax.random.key(1), params, TX), devices)
+    state = programs.first_state(CONFIG, (VOCAB, VOCAB), TX, jax.random.key(0))
+    return parallel.place(state, devices)
 
 
 def body(accumulate: int):
     """One update on a device's share."""
-    return partial(
-        step.train_step,
-        objective(CONFIG, VOCAB),
-        TX,
-        accumulate=accumulate,
-        normalize=CONFIG.training.normalize,
-    )
+    training = replace(CONFIG.training, accumulate=accumulate)
+    return programs.train_step_of(replace(CONFIG, training=training), VOCAB, TX)
 
 
 def by_pmap(devices: parallel.Devices, accumulate: int):
@@ -81,7 +75,11 @@ def train(count: int, mapped=by_pmap, accumulate: int = 1):
         cut = parallel.shard_batch(batch(number), count, accumulate)
         state, metrics = run(state, *cut)
         losses.append(float(metrics["loss"] / metrics["weight"]))
-    return {"losses": losses, "params": flat(state)}
+    return {
+        "losses": losses,
+        "params": flat(state),
+        "baseline": [float(state.baseline)],
+    }
 
 
 def main() -> None:

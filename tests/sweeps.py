@@ -243,6 +243,7 @@ SWEEP += [
     attending("general", "luong", "local_m_paper"),
     attending("concat_code", "luong", "local_m"),
     attending("general", "luong", "monotonic_hard"),
+    attending("general", "xu", "hard"),
     attending("location", "luong_no_feed"),
     attending("location_code", "bahdanau"),
     attending("last", "bahdanau"),

@@ -195,7 +195,7 @@ def sums_and_gradient(params, config, batch, negatives):
 def test_a_model_of_any_tie_has_it(config):
     params, batch = params_of(config), make_batch()
     negatives = jnp.array([0, 5, 7])
-    readout, _ = model.run(params, config, batch, row_keys())
+    readout, *_ = model.run(params, config, batch, row_keys())
     table = model.tied_table(params, config)
     rows = params["head"]["kernel"].T if table is None else table
     loss, _, weight = reference(

@@ -43,7 +43,7 @@ def loss_and_gradient(params, config, batch, keys, own=None):
 @partial(quick_jit, static_argnums=1)
 def said_after(params, config, batch, keys):
     """What the decoder finds most probable after each of the batch's inputs."""
-    readout, _ = model.run(params, config, batch, keys)
+    readout, *_ = model.run(params, config, batch, keys)
     logits = model.logits(layers.cast_kernels(params, config.dtype), config, readout)
     return jnp.argmax(logits.at[..., jnp.array([PAD, BOS])].set(-jnp.inf), -1)
 

@@ -115,7 +115,7 @@ def test_the_coverage_loss_is_any_models_that_looks():
     params = params_of(config)
     (plain, _), _ = sums_and_gradients(params, config, batch)
     (both, sums), _ = sums_and_gradients(params, config, batch, 2.0)
-    _, weights = model.run(params, config, batch)
+    _, weights, _ = model.run(params, config, batch)
     again = losses.coverage_loss(weights, batch.target_mask)
     assert again > 0
     assert_close(both - plain, 2.0 * again, 1e-4)

@@ -46,6 +46,7 @@ ROWS = (
         "inference.holding",
         "inference.mixing",
     ),
+    ("nn.hard",),
     (
         "nn.backends",
         "nn.cells",

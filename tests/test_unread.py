@@ -180,7 +180,8 @@ def test_a_model_reads_the_settings_that_its_entries_name(config):
 
     def run(key, batch):
         params = model.init_params(key, spy, source_size_of(config), TARGET_VOCAB)
-        return model.run(params, spy, as_read(config, batch))
+        # With noise: it reads settings of its own.
+        return model.run(params, spy, as_read(config, batch), key)
 
     jax.eval_shape(run, jax.random.key(0), make_batch())
     named = set()

@@ -25,6 +25,7 @@ from seq2seq_jax.nn import model
 from seq2seq_jax.types import (
     BOS,
     PAD,
+    Array,
     AttentionMemory,
     Batch,
     Hypotheses,
@@ -165,7 +166,7 @@ def one_started(
 @functools.partial(jax.jit, static_argnames=("config",))
 def token_log_probs(
     params: Params, batch: Any, *, config: ModelConfig | Members
-) -> tuple[jax.Array, jax.Array]:
+) -> tuple[jax.Array, Array]:
     """log p of each target token `[B, T]` and attention weights `[B, T, S]`.
 
     Of several models there is a batch for each, with the same targets.

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from seq2seq_jax.config import ModelConfig
-from seq2seq_jax.nn import layers
+from seq2seq_jax.nn import hard, layers
 from seq2seq_jax.nn.memory import last_position, masked_softmax
 from seq2seq_jax.types import Array, AttentionState, Params
 
@@ -25,6 +25,7 @@ class Alignment(NamedTuple):
         settings: fields of the config that it reads and some other entries do not.
         noisy: what takes the place of `weights` where there is noise, in training: its
             arguments, after a seed `[..., 2]`; None: nothing does.
+        draw: the same where a place is drawn, as `hard.draw`; None: none is.
     """
 
     init: Callable[..., Params]
@@ -33,6 +34,7 @@ class Alignment(NamedTuple):
     sums_to_one: bool = True
     settings: tuple[str, ...] = ()
     noisy: Callable[..., jax.Array] | None = None
+    draw: Callable[..., tuple[jax.Array, jax.Array]] | None = None
 
 
 def no_init(
@@ -315,5 +317,8 @@ ALIGNMENTS = {
         recurrent=True,
         sums_to_one=False,
         noisy=noisy_weights,
+    ),
+    "hard": Alignment(
+        no_init, hard.likeliest, settings=("drawn_share",), draw=hard.draw
     ),
 }

@@ -152,6 +152,9 @@ def initial_state(
     rows, source = query.shape[:-1], memory.mask.shape[-1]
     nothing = jnp.zeros_like(query, shape=(*rows, source))
     state = AttentionState(nothing, nothing, jnp.zeros_like(query, shape=rows))
+    if ALIGNMENTS[config.alignment].draw is not None:
+        none = jnp.zeros_like(query, shape=(*rows, 2))
+        state = state.replace(drawn=none)  # type: ignore[attr-defined]
     if config.attention_heads == 1:
         return state
     heads = config.attention_heads
@@ -182,12 +185,31 @@ def make_noise(
     """Seeds `[*shape, 2 N]` of what each of N heads draws at a step, or None.
 
     A step's masks come of its own seeds, place by place, so they depend on padding
-    behind a source as little as on that behind a target.
+    behind a source as little as on that behind a target. Where places are drawn, one
+    more number is the row's own, the same at all steps.
     """
-    noisy = config.attention_dropout or ALIGNMENTS[config.alignment].noisy
+    alignment = ALIGNMENTS[config.alignment]
+    noisy = config.attention_dropout or alignment.noisy or alignment.draw
     if key is None or not noisy or not context_size(config):
         return None
-    return layers.random_bits(key, (*shape, 2 * config.attention_heads))
+    bits = layers.random_bits(key, (*shape, 2 * config.attention_heads))
+    if alignment.draw is None:
+        return bits
+    row = layers.mix(layers.seeds(key))  # a key of its own, for other numbers
+    rows = row.shape[:-1]
+    own = layers.random_bits(row, (*rows, 1))
+    own = own.reshape(*rows, *[1] * (len(shape) - len(rows)), 1)
+    return jnp.concatenate([bits, jnp.broadcast_to(own, (*shape, 1))], axis=-1)
+
+
+def seeds_by_head(seeds: Key, heads: int) -> jax.Array | None:
+    """`[..., 2 N]`, and what is the row's, as `[..., N, 2]` and the same again."""
+    if seeds is None:
+        return None
+    pairs = split_heads(seeds[..., : 2 * heads], heads, -2)
+    rest = seeds[..., None, 2 * heads :]
+    rest = jnp.broadcast_to(rest, (*pairs.shape[:-1], rest.shape[-1]))
+    return jnp.concatenate([pairs, rest], axis=-1)
 
 
 def attend(
@@ -217,28 +239,28 @@ def attend(
     heads = config.attention_heads
     projected = layers.matmul(query, params["query"])
     queries = split_heads(projected, heads, -2)
-    own = None if seeds is None else split_heads(seeds, heads, -2)
 
     def look(p, values, keys, query, before, seeds):
         mine = AttentionMemory(values, keys, memory.mask, parts=memory.parts)
-        before = AttentionState(before[0], before[1], state.time)
+        before = AttentionState(before[0], before[1], state.time, drawn=state.drawn)
         after, context = one_head(p, config, mine, query, before, seeds)
-        return after.weights, after.coverage, context
+        return after.weights, after.coverage, after.drawn, context
 
     # The heads' axis stands third from last in a memory, second in query and state.
-    weights, coverage, contexts = jax.vmap(look, (0, -3, -3, -2, -2, -2), -2)(
+    weights, coverage, drawn, contexts = jax.vmap(look, (0, -3, -3, -2, -2, -2), -2)(
         by_head(params, config),
         memory.values,
         memory.keys,
         queries,
         state.heads,
-        own,
+        seeds_by_head(seeds, heads),
     )
     return AttentionState(
         weights=weights.mean(-2),
         coverage=coverage.mean(-2),
         time=state.time + 1.0,
         heads=(weights, coverage),
+        drawn=None if drawn is None else drawn.sum(-2),
     ), contexts.reshape(*contexts.shape[:-2], -1)
 
 
@@ -255,11 +277,14 @@ def one_head(
     Dropout (Chen et al. 2018, section 4.1, as in Vaswani et al. 2017) falls on what the
     context is made of; what a state remembers are the weights without it.
     """
-    drop, draw = layers.split_key(seeds, 2)
-    weights = aligned(params, config, memory, query, state, draw)
+    drop, draw = layers.split_key(None if seeds is None else seeds[..., :2], 2)
+    row = None if seeds is None else seeds[..., 2:]
+    weights, drawn = aligned(params, config, memory, query, state, draw, row)
     kept = layers.dropout_mask(drop, config.attention_dropout, weights.shape)
     return (
-        AttentionState(weights, state.coverage + weights, state.time + 1.0),
+        AttentionState(
+            weights, state.coverage + weights, state.time + 1.0, drawn=drawn
+        ),
         weighted_sum(layers.apply_mask(weights, kept), memory.values),
     )
 
@@ -271,18 +296,25 @@ def aligned(
     query: Array,
     state: AttentionState,
     draw: Key,
-) -> jax.Array:
-    """One head's weights `[..., S]`; what is drawn in training comes of `draw`."""
+    row: Array | None,
+) -> tuple[jax.Array, Array | None]:
+    """One head's weights `[..., S]`, and a state's `drawn`.
+
+    What is drawn in training comes of `draw`, and of what is the row's `[..., 1]`.
+    """
     score, alignment = SCORES[config.attention], ALIGNMENTS[config.alignment]
     energies = score.energies(params["score"], query, memory, state)
     if score.shares:
-        return masked_shares(energies, memory.mask)
+        return masked_shares(energies, memory.mask), state.drawn
     given = params["alignment"], config, energies, query, memory.mask, state
+    if row is not None and alignment.draw is not None:
+        return alignment.draw(draw, row[..., 0], *given)
     if draw is not None and alignment.noisy is not None:
-        return jnp.asarray(alignment.noisy(draw, *given))
+        return jnp.asarray(alignment.noisy(draw, *given)), state.drawn
     if config.combination == "hierarchical":
-        return hierarchical(params["combination"], energies, query, memory)
-    return alignment.weights(*given)
+        found = hierarchical(params["combination"], energies, query, memory)
+        return found, state.drawn
+    return alignment.weights(*given), state.drawn
 
 
 def hierarchical(

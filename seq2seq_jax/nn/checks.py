@@ -211,6 +211,10 @@ def check_attention(config: ModelConfig) -> None:
             f"model.attention_heads is {heads}, which does not divide the annotations' "
             f"size {annotation} and the decoder's {size}: choose one that divides both"
         )
+    if config.drawn_share > 1:
+        raise InputError(
+            f"model.drawn_share is {config.drawn_share}, expected at most 1"
+        )
     reason = score.refuse(config)
     if reason:
         raise InputError(f"model.attention {config.attention!r} {reason}")

@@ -148,7 +148,7 @@ def step(
     new, features = entry.advance(
         params, config, memory, state, projected, noise or no_noise(config)
     )
-    weights = entry.looked(state, new)
+    weights, _ = entry.looked(state, new)
     return new, read_out(params, config, features, embedded), weights
 
 
@@ -165,8 +165,8 @@ def unroll(
     state: DecoderState,
     embedded: Array,
     key: Key = None,
-) -> tuple[jax.Array, jax.Array]:
-    """Teacher-forced readouts `[..., T, R]` and weights `[..., T, S]`.
+) -> tuple[jax.Array, Array, Array | None]:
+    """Teacher-forced readouts `[..., T, R]`, weights `[..., T, S]` and what was drawn.
 
     From `embedded [..., T, E]`. No target mask is needed: the decoder is causal and
     padding comes last.
@@ -174,5 +174,5 @@ def unroll(
     entry, params = DECODERS[config.decoder], part_feed(params, config)
     noise = make_noise(key, config, embedded[..., 0, :], (embedded.shape[-2],))
     projected = in_time_order(partial(inputs, params, config), embedded)
-    features, weights = entry.unroll(params, config, memory, state, projected, noise)
-    return read_out(params, config, features, embedded), weights
+    features, seen = entry.unroll(params, config, memory, state, projected, noise)
+    return read_out(params, config, features, embedded), *seen

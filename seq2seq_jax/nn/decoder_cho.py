@@ -156,7 +156,7 @@ def unroll(
     state: DecoderState,
     projected: jax.Array,
     noise: Noise,
-) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
+) -> tuple[tuple[jax.Array, jax.Array], tuple]:
     """c does not change: its shares are one product, outside the scan."""
     context = state.context[..., None, :]
     share = feed_share(params, layers.apply_mask(context, noise.inputs[0]))
@@ -170,10 +170,10 @@ def unroll(
         zoneout=config.zoneout,
         scan=scan_of(config),
     )
-    weights, _ = look_all(params, config, memory, output)
+    seen, _ = look_all(params, config, memory, output)
     shared = layers.matmul(context, params["own"]["context"])
     shared = jnp.broadcast_to(shared, (*output.shape[:-1], shared.shape[-1]))
-    return (output, shared), weights
+    return (output, shared), seen
 
 
 def readout(

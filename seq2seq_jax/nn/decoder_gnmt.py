@@ -169,15 +169,15 @@ def unroll(
     projected: jax.Array,
     noise: Noise,
     looked: Looked = looks_now,
-) -> tuple[Features, jax.Array]:
+) -> tuple[Features, tuple]:
     """Only the bottom layer and its look are one scan: nothing flows back to them."""
     low = DecoderState(state.carry[:1], state.context, state.attention)
     mine = Noise(noise.inputs[:1], noise.recurrent[:1], noise.zones[:1], noise.looks)
-    (outputs, besides), weights = scan_steps(
+    (outputs, besides), seen = scan_steps(
         ground, params, config, memory, low, projected, mine, looked
     )
     top = unroll_upper(params, config, state.carry, outputs, noise, besides)
-    return (top, besides), weights
+    return (top, besides), seen
 
 
 def readout(

@@ -156,16 +156,16 @@ def unroll(
     state: DecoderState,
     projected: jax.Array,
     noise: Noise,
-) -> tuple[jax.Array, jax.Array]:
+) -> tuple[jax.Array, tuple]:
     """Without input feeding only the layers are scans; attention is one product."""
     if config.input_feeding:
         step = partial(advance, vector)
         return scan_steps(step, params, config, memory, state, projected, noise)
     output = unroll_bottom(params, config, state.carry, projected, noise)
     output = unroll_upper(params, config, state.carry, output, noise)
-    weights, contexts = look_all(params, config, memory, output, noise.looks)
+    seen, contexts = look_all(params, config, memory, output, noise.looks)
     own = params["own"]
-    return vector(own, share(own, config, contexts), output), weights
+    return vector(own, share(own, config, contexts), output), seen
 
 
 def readout(

@@ -50,12 +50,12 @@ def unroll(
     state: DecoderState,
     projected: jax.Array,
     noise: Noise,
-) -> tuple[jax.Array, jax.Array]:
+) -> tuple[jax.Array, tuple]:
     """Each layer is a scan of its own."""
     output = unroll_bottom(params, config, state.carry, projected, noise)
     output = unroll_upper(params, config, state.carry, output, noise)
-    weights, _ = look_all(params, config, memory, output)
-    return output, weights
+    seen, _ = look_all(params, config, memory, output)
+    return output, seen
 
 
 def readout(

@@ -50,11 +50,11 @@ class Decoder(NamedTuple):
         advance: `(params, config, memory, state, projected, noise) -> (state,
             features)`.
         readout: `(params, config, features, embedded) -> [..., R]`.
-        unroll: `(params, config, memory, state, projected, noise) -> (features,
-            weights)` of all steps; `partial(scan_steps, advance)` serves any entry.
+        unroll: `(params, config, memory, state, projected, noise) -> (features, seen)`
+            of all steps; `partial(scan_steps, advance)` serves any entry.
         memory: `(own params, config, memory) -> memory` that it attends to.
-        looked: `(state before, state after) -> [..., S]`, the weights of the context
-            that a step's output read.
+        looked: `(state before, state after) -> stack.seen` of the look whose context a
+            step's output read.
         refuse: `(config) -> reason` why it cannot serve a config and a way out, or "".
         reads: whether its start reads the encoder's last state, whatever the bridge.
         settings: fields of the config that it reads and some other entries do not.
@@ -70,7 +70,7 @@ class Decoder(NamedTuple):
     start: Callable[..., tuple[Carry, jax.Array]]
     advance: Callable[..., tuple[DecoderState, Any]]
     readout: Callable[..., jax.Array]
-    unroll: Callable[..., tuple[Any, jax.Array]]
+    unroll: Callable[..., tuple[Any, tuple]]
     memory: Callable[..., AttentionMemory] = lambda params, config, memory: memory
     looked: Looked = looks_now
     refuse: Callable[[ModelConfig], str] = lambda config: ""

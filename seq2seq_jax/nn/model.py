@@ -5,6 +5,7 @@
 """
 
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -162,8 +163,8 @@ def run(
     key: Key = None,
     own: Array | None = None,
     cut: Shards | None = None,
-) -> tuple[jax.Array, jax.Array]:
-    """Teacher-forced `(readouts [B, T, R], attention weights [B, T, S])`.
+) -> tuple[jax.Array, Array, Array | None]:
+    """Teacher-forced `(readouts [B, T, R], attention weights [B, T, S], drawn)`.
 
     With a key, `own` is the probability that the decoder reads what it has said itself
     in place of the true last token. `cut`: as in `loss`, without `own`.
@@ -179,10 +180,10 @@ def run(
     embedded = embed(params["target"], config, batch.target_in, cut)
     params = layers.cast_kernels(params, config.dtype)
     embedded = layers.dropout(keys[1], config.dropout, embedded)
-    readout, weights = decoder.unroll(
+    readout, weights, drawn = decoder.unroll(
         params["decoder"], config, memory, state, embedded, keys[2]
     )
-    return layers.dropout(keys[3], config.output_dropout, readout), weights
+    return layers.dropout(keys[3], config.output_dropout, readout), weights, drawn
 
 
 def apply(
@@ -194,12 +195,19 @@ def apply(
 
 def logits_and_weights(
     params: Params, config: ModelConfig, batch: Batch, key: Key = None
-) -> tuple[jax.Array, jax.Array]:
+) -> tuple[jax.Array, Array]:
     """Teacher-forced logits `[B, T, V]` and attention weights `[B, T, S]`."""
-    readout, weights = run(params, config, batch, key)
+    readout, weights, _ = run(params, config, batch, key)
+    return outputs_of(params, config, batch, readout, weights), weights
+
+
+def outputs_of(
+    params: Params, config: ModelConfig, batch: Batch, readout: Array, weights: Array
+) -> jax.Array:
+    """Logits `[B, T, V]` of what `run` gave."""
     params = layers.cast_kernels(params, config.dtype)
     items = batch.source[..., None, :]
-    return logits(params, config, readout, weights, items), weights
+    return logits(params, config, readout, weights, items)
 
 
 def loss(
@@ -214,6 +222,7 @@ def loss(
     cut: Shards | None = None,
     coverage: float = 0.0,
     evenness: float = 0.0,
+    reinforce: Callable[..., jax.Array] | None = None,
 ) -> Sums:
     """Sums over the batch's real target tokens; divide by `weight` for means.
 
@@ -221,9 +230,10 @@ def loss(
     softmax; None: the whole vocabulary. `own`: as in `run`. `cut`: how vocabularies are
     cut over devices; embeddings and head of `params` are then this device's, and there
     are neither `negatives` nor `own`. `coverage`, `evenness`: lambda of
-    `coverage_loss`, of `doubly_stochastic_loss`.
+    `coverage_loss`, of `doubly_stochastic_loss`. `reinforce`: `(nll [B, T], drawn,
+    mask) ->` the loss by which draws of hard attention learn.
     """
-    readout, weights = run(params, config, batch, key, own, cut)
+    readout, weights, drawn = run(params, config, batch, key, own, cut)
     with jax.named_scope("loss"):
         sums = head_loss(
             params, config, batch, label_smoothing, readout, weights, negatives, cut
@@ -233,6 +243,10 @@ def loss(
             total += coverage * coverage_loss(weights, mask)
         if evenness:
             total += evenness * doubly_stochastic_loss(weights, mask)
+        if reinforce is not None and drawn is not None:
+            scores = outputs_of(params, config, batch, readout, weights)
+            each = log_probs_of(batch, jax.nn.log_softmax(scores))
+            total += reinforce(-each, drawn, mask)
         return sums.replace(loss=total)  # type: ignore[attr-defined]
 
 
@@ -278,7 +292,7 @@ def forecast(
 
 def token_log_probs(
     params: Params, config: ModelConfig, batch: Batch
-) -> tuple[jax.Array, jax.Array]:
+) -> tuple[jax.Array, Array]:
     """log p(y_t | y_<t, x) `[B, T]`, 0 on padding, and weights `[B, T, S]`."""
     log_probs, weights = all_log_probs(params, config, batch)
     return log_probs_of(batch, log_probs), weights
@@ -286,7 +300,7 @@ def token_log_probs(
 
 def all_log_probs(
     params: Params, config: ModelConfig, batch: Batch
-) -> tuple[jax.Array, jax.Array]:
+) -> tuple[jax.Array, Array]:
     """log p(. | y_<t, x) `[B, T, V]` of every token, and weights `[B, T, S]`."""
     found, weights = logits_and_weights(params, config, batch)
     return jax.nn.log_softmax(found), weights

@@ -18,9 +18,16 @@ from seq2seq_jax.nn import attention, backends, layers, sizes
 from seq2seq_jax.nn.cells import CELLS, zoned_step
 from seq2seq_jax.nn.recurrence import from_time_major, scan_of, to_time_major
 from seq2seq_jax.nn.residuals import RESIDUALS
-from seq2seq_jax.types import Array, AttentionMemory, Carry, DecoderState, Params
+from seq2seq_jax.types import (
+    Array,
+    AttentionMemory,
+    AttentionState,
+    Carry,
+    DecoderState,
+    Params,
+)
 
-Looked = Callable[[DecoderState, DecoderState], Array]
+Looked = Callable[[DecoderState, DecoderState], tuple[Array, Array | None]]
 
 
 @struct.dataclass
@@ -209,8 +216,8 @@ def look_all(
     memory: AttentionMemory,
     queries: jax.Array,
     seeds: Any = None,
-) -> tuple[jax.Array, jax.Array]:
-    """`(weights [..., T, S], contexts [..., T, C])` of queries `[..., T, H]`.
+) -> tuple[tuple[Array, Array | None], jax.Array]:
+    """`(seen of each step, contexts [..., T, C])` of queries `[..., T, H]`.
 
     One product where a step's weights do not depend on earlier ones: all T queries of a
     row read the row's one memory, as the K beams do in a search. Else a scan.
@@ -222,26 +229,34 @@ def look_all(
         time = jnp.broadcast_to(times, first.time.shape)
         first = first.replace(time=time)  # type: ignore[attr-defined]
         looked, contexts = look(params, config, wide, queries, first, seeds)
-        return looked.weights, contexts
+        return seen(looked), contexts
 
-    def body(state: Any, now: tuple) -> tuple[Any, tuple[jax.Array, jax.Array]]:
+    def body(state: Any, now: tuple) -> tuple[Any, tuple]:
         state, context = look(params, config, memory, now[0], state, now[1])
-        return state, (state.weights, context)
+        return state, (seen(state), context)
 
     first = attention.initial_state(config, memory, queries[..., 0, :])
     _, outputs = scan_of(config)(body, first, to_time_major((queries, seeds)))
     return from_time_major(outputs)
 
 
-def looks_now(before: DecoderState, after: DecoderState) -> Array:
-    """The weights of the context that a step's output read, where it is its own."""
-    return after.attention.weights
+def seen(state: AttentionState) -> tuple[Array, Array | None]:
+    """What is told of a look: weights `[..., S]`, and what was drawn."""
+    return state.weights, state.drawn
 
 
-def looked_before(before: DecoderState, after: DecoderState) -> Array:
+def looks_now(before: DecoderState, after: DecoderState) -> tuple[Array, Array | None]:
+    """The look whose context a step's output read, where it is its own."""
+    return seen(after.attention)
+
+
+def looked_before(
+    before: DecoderState, after: DecoderState
+) -> tuple[Array, Array | None]:
     """The same where it is the last step's; 0 at the first step, as the context is."""
     looked = before.attention
-    return jnp.where(looked.time[..., None] > 0, looked.weights, 0.0)
+    weights = jnp.where(looked.time[..., None] > 0, looked.weights, 0.0)
+    return weights, looked.drawn
 
 
 def scan_steps(
@@ -253,8 +268,8 @@ def scan_steps(
     projected: jax.Array,
     noise: Noise,
     looked: Looked = looks_now,
-) -> tuple[Any, jax.Array]:
-    """Features and attention weights of all steps: one scan over an `advance`."""
+) -> tuple[Any, tuple[Array, Array | None]]:
+    """Features and looks of all steps: one scan over an `advance`."""
 
     def body(before: DecoderState, xs: Any) -> tuple[DecoderState, Any]:
         projected, dropped, zones, seeds = xs

@@ -3,7 +3,7 @@
 import dataclasses
 
 from seq2seq_jax import limits, unread
-from seq2seq_jax.config import Config
+from seq2seq_jax.config import Config, TrainingConfig
 from seq2seq_jax.data import pipeline
 from seq2seq_jax.data.arrays import ARRAYS
 from seq2seq_jax.errors import InputError, choose
@@ -15,7 +15,7 @@ from seq2seq_jax.nn.heads import HEADS
 from seq2seq_jax.nn.scores import SCORES
 from seq2seq_jax.series import prepare
 from seq2seq_jax.series.metrics import HIGHER
-from seq2seq_jax.training import freezing, optimizer, starting, trouble
+from seq2seq_jax.training import baseline, freezing, optimizer, starting, trouble
 from seq2seq_jax.training.step import NORMALIZERS
 from seq2seq_jax.training.unread import READERS
 
@@ -39,6 +39,7 @@ def check(config: Config) -> None:
     check_sampled_softmax(config)
     check_shards(config)
     check_coverage_loss(config)
+    check_drawn(config)
     trouble.check(training)
     if training.scheduled_sampling > 1:
         raise InputError(
@@ -220,4 +221,27 @@ def check_vocabulary(config: Config, size: int) -> None:
         raise InputError(
             f"training.eval_beam_size is {config.training.eval_beam_size}, expected at "
             f"most the target vocabulary's size ({size})"
+        )
+
+
+def check_drawn(config: Config) -> None:
+    """Refuse, for attention that is not drawn, what teaches draws; and cut outputs."""
+    draws, training = baseline.wanted(config.model), config.training
+    told = f"model.alignment is {config.model.alignment!r}"
+    for name in ("reinforce", "attention_entropy"):
+        value = getattr(training, name)
+        if not draws and value != getattr(TrainingConfig(), name):
+            raise InputError(
+                f"training.{name} is {value}, but {told}, which draws nothing, so "
+                f"nothing reads it: leave it out, or set model.alignment hard"
+            )
+    if draws and training.vocabulary_shards > 1:
+        raise InputError(
+            f"{told}, whose rewards need the whole vocabulary on every device, but "
+            f"training.vocabulary_shards is {training.vocabulary_shards}: set it to 1"
+        )
+    if draws and HEADS[config.model.head].width is not None:
+        raise InputError(
+            f"{told}, whose reward is a token's probability, but model.head is "
+            f"{config.model.head!r}, which says numbers: set model.alignment global"
         )

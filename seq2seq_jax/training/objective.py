@@ -1,12 +1,13 @@
 """What a training minimises: the model's loss, with what happens in training alone."""
 
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from seq2seq_jax.config import Config, TrainingConfig
-from seq2seq_jax.nn import candidates, model
+from seq2seq_jax.nn import candidates, hard, model
 from seq2seq_jax.nn.shards import Shards
 from seq2seq_jax.training.step import ROWS, VOCABULARY, LossFn, Update
 from seq2seq_jax.types import Array, Batch, Params, Sums
@@ -53,7 +54,14 @@ def objective(config: Config, vocabulary: int) -> LossFn:
         own = None
         if training.scheduled_sampling and update is not None:
             own = own_share(training, update.step)
-        smoothing = training.label_smoothing
+        smoothing, reinforce = training.label_smoothing, None
+        if update is not None and update.baseline is not None:
+            reinforce = partial(
+                hard.reinforced_loss,
+                baseline=update.baseline,
+                reward=training.reinforce,
+                spread=training.attention_entropy,
+            )
         return model.loss(
             params,
             config.model,
@@ -65,6 +73,7 @@ def objective(config: Config, vocabulary: int) -> LossFn:
             cut=cut,
             coverage=training.coverage_loss,
             evenness=training.doubly_stochastic,
+            reinforce=reinforce,
         )
 
     return loss

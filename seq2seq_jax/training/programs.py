@@ -9,7 +9,7 @@ import jax
 
 from seq2seq_jax.config import Config, TrainingConfig
 from seq2seq_jax.nn import model
-from seq2seq_jax.training import exchange, freezing, moving
+from seq2seq_jax.training import baseline, exchange, freezing, moving
 from seq2seq_jax.training.objective import objective
 from seq2seq_jax.training.step import init_state, train_step
 from seq2seq_jax.types import Params, TrainState
@@ -36,7 +36,8 @@ def train_step_of(config: Config, vocabulary: int, tx: Any) -> Callable:
         made = freezing.step_of(step, loss, tx, training.freeze, told.rows)
     else:
         made = partial(step, loss, tx)
-    return moving.step_of(made, training.ema) if training.ema else made
+    made = moving.step_of(made, training.ema) if training.ema else made
+    return baseline.step_of(made) if baseline.wanted(config.model) else made
 
 
 def first_state(
@@ -45,7 +46,10 @@ def first_state(
     """The state before the first update, from the sizes of both sides and a seed."""
     first, key = jax.random.split(key)
     params = model.init_params(first, config.model, *sizes)
-    return started(params, config.training, tx, key)
+    state = started(params, config.training, tx, key)
+    if not baseline.wanted(config.model):
+        return state
+    return dataclasses.replace(state, baseline=baseline.first())
 
 
 def started(

@@ -34,10 +34,12 @@ class Update(NamedTuple):
     Attributes:
         step: number of updates made before it, int32.
         key: a typed key that no row has.
+        baseline: the state's.
     """
 
     step: Array
     key: jax.Array
+    baseline: Array | None = None
 
 
 # (params, batch, key per row, update) -> sums; both None in evaluation: no noise.
@@ -129,7 +131,7 @@ def row_keys(key: Array, step: Array, rows: Array) -> Array:
 def shared_by_rows(state: TrainState) -> Update:
     """The update that a state is about to make."""
     key = jax.random.fold_in(state.key, state.step)
-    return Update(state.step, jax.random.fold_in(key, AFTER_ROWS))
+    return Update(state.step, jax.random.fold_in(key, AFTER_ROWS), state.baseline)
 
 
 def _gradients(

@@ -47,6 +47,8 @@ class Loaded(NamedTuple):
 def items_of(state: TrainState) -> dict[str, Tree]:
     """What is saved of a state, item by item."""
     rest = {"step": state.step, "opt_state": state.opt_state, "key": state.key}
+    if state.baseline is not None:
+        rest["baseline"] = state.baseline
     items = {PARAMS: state.params, TRAINING: rest}
     return items if state.average is None else items | {AVERAGE: state.average}
 
