@@ -33,7 +33,7 @@ def get_config() -> Config:
             dropout=0.1,
         ),
         training=TrainingConfig(
-            steps=1000,
+            steps=4000,
             batch_tokens=4096,
             learning_rate=3e-3,
             schedule="cosine",

@@ -273,6 +273,7 @@ def test_prepared_data_is_read_where_the_code_needs_tensorflow(tmp_path):
     assert len(list(open_pairs(config.data, "dev"))) == PICTURES["val"] * SAID
 
 
+@pytest.mark.slow
 def test_coco_trains(tmp_path):
     config = recipe("coco_captions", tmp_path / "data", picture_size=8)
     model = replace(config.model, attention_size=4)

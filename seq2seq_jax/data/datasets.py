@@ -24,7 +24,7 @@ from seq2seq_jax.data.builders import BUILDERS
 from seq2seq_jax.data.sources import Pairs
 from seq2seq_jax.errors import InputError, nearest
 
-READ_AT_ONCE = 64  # records; pictures are not small
+READ_AT_ONCE = 256  # records; pictures are not small
 FORMAT = "array_record"  # the one that needs no TensorFlow
 FAMILIES = (
     "translate",
