@@ -1,6 +1,7 @@
 """Laws of the project's own data sets, and of reading TFDS data without TensorFlow."""
 
 import io
+import itertools
 import subprocess
 import sys
 import tarfile
@@ -10,11 +11,13 @@ import pytest
 import tensorflow_datasets as tfds
 
 from seq2seq_jax.config import DataConfig
-from seq2seq_jax.data.builders import BUILDERS, cmudict, dates, reversal
+from seq2seq_jax.data import arrays
+from seq2seq_jax.data.builders import BUILDERS, cmudict, dates, drawn_out, reversal
 from seq2seq_jax.data.sources import open_pairs
 from seq2seq_jax.errors import InputError
 
 SPLITS = ("train", "dev", "test")
+TEXTS = sorted({*BUILDERS} - {"spelling", "drawn_out"})
 ENTRIES = [
     *[
         (f"word{'abcdefghij'[n % 10]}{'klmnopqrst'[n // 10]}", ["W", "ER1"])
@@ -53,13 +56,37 @@ def refusal(folder, dataset, split="train", **options) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("name", [*sorted({*BUILDERS} - {"spelling"}), "dates/multi"])
+@pytest.mark.parametrize("name", [*TEXTS, "dates/multi"])
 def test_builders_are_fixed_and_their_splits_are_disjoint(name, small, tmp_path):
     first = [read(tmp_path / "a", name, split) for split in SPLITS]
     assert first == [read(tmp_path / "b", name, split) for split in SPLITS]
     sources = [{source for source, _ in pairs} for pairs in first]
     assert all(sources)
     assert sum(map(len, sources)) == len(set.union(*sources))
+
+
+def test_drawn_out_letters_are_fixed_frames(monkeypatch, tmp_path):
+    parts = {"train": 9, "validation": 5, "test": 5, "long": 5}
+    for name, lines in parts.items():
+        part = drawn_out.PARTS[name]._replace(lines=lines)
+        monkeypatch.setitem(drawn_out.PARTS, name, part)
+    made, options = [], {"source_tokenizer": "features", "test_split": "long"}
+    for folder in ("a", "b"):
+        pairs = [read(tmp_path / folder, "drawn_out", x, **options) for x in SPLITS]
+        made.append([(arrays.features(s), t) for part in pairs for s, t in part])
+    for (one, text), (other, same) in zip(*made, strict=True):
+        assert text == same
+        np.testing.assert_array_equal(one, other)
+        assert 3 * len(text) <= len(one) <= 18 * len(text) and one.shape[1] == 12
+        assert all(a != b for a, b in itertools.pairwise(text))
+    assert all(20 <= len(text) <= 30 for _, text in made[0][-5:])
+
+
+def test_a_letter_is_heard_through_its_frames():
+    """The mean of many is its vector: loudness, voice and noise are about it."""
+    draw = np.random.default_rng(0)
+    said = [drawn_out.frames("g", draw).mean(0) for _ in range(2000)]
+    np.testing.assert_allclose(np.mean(said, 0), drawn_out.vectors()[6], atol=0.2)
 
 
 def test_reversal_is_reversal(small, tmp_path):
@@ -202,7 +229,7 @@ def test_the_test_split_can_be_left_out(tmp_path, toy):
     ("name", "expected"),
     [
         ("cmudcit", "did you mean 'cmudict'"),
-        ("wmt61_translate", "expected cmudict, dates, reversal, spelling or a name"),
+        ("wmt61_translate", "expected cmudict, dates, drawn_out, reversal"),
         ("toy_translate/fr-en", "cannot be opened"),
         ("dates/klingon", "cannot be opened"),
         ("not a name!", "cannot be opened"),

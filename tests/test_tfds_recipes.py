@@ -247,7 +247,7 @@ def test_a_record_that_is_not_there_is_refused(pictures, tmp_path):
         ({"target_key": "captions"}, "is FeaturesDict, not Text"),
         ({"target_key": "captions/id"}, "is Tensor, not Text"),
         ({"target_key": "captions/txt"}, "has no feature 'captions/txt'"),
-        ({"source_tokenizer": "features"}, "'features', which reads files"),
+        ({"source_tokenizer": "features"}, r"is Image, not a Tensor \[S, F\] of num"),
         ({"source_tokenizer": "char"}, "is Image, not Text"),
     ],
 )

@@ -1,8 +1,8 @@
 """Sources that are numbers: feature sequences and pictures, read from files.
 
 The source side of a pair names a file: `.npy`, an array in a `.npz` (`FILE#NAME`), a
-row of the only array there (`FILE#17`), or a picture (PNG, JPEG, ...); or a picture in
-a TFDS data set (`data.records`). A kind in `ARRAYS` makes `[S, F]` of it; an `Arrays`
+row of the only array there (`FILE#17`), or a picture (PNG, JPEG, ...); or a record of a
+TFDS data set (`data.records`). A kind in `ARRAYS` makes `[S, F]` of it; an `Arrays`
 is to such sources what a tokeniser is to texts.
 """
 
@@ -41,7 +41,8 @@ class Kind(NamedTuple):
 
 def features(text: str, side: int | None = None) -> np.ndarray:
     """A sequence `[S, F]`, or feature maps `[H, W, C]` as `[H * W, C]`, row by row."""
-    found = array(text)
+    recorded = records.named(text)
+    found = np.asarray(records.read(text)) if recorded else array(text)
     if found.ndim not in (2, 3) or 0 in found.shape:
         raise InputError(
             f"{text} has the shape {found.shape}, expected [S, F], or feature maps "

@@ -203,18 +203,12 @@ def _extractor_without_tensorflow() -> Iterator[None]:
 
 
 def _check_source(builder: tfds.core.DatasetBuilder, data: DataConfig) -> None:
-    """Refuse a source that is not text, or not a picture where that is expected."""
+    """Refuse a source that is not what the tokenizer reads."""
     key, features = data.source_key, builder.info.features
     feature = features[key] if key in features else _check_key(builder, data, key)
-    kinds = dict.fromkeys(ARRAYS) | {"picture": tfds.features.Image}
-    kind = kinds.get(data.source_tokenizer, tfds.features.Text)
-    if kind is None:
-        raise InputError(
-            f"data.source_tokenizer is {data.source_tokenizer!r}, which reads files, "
-            f"but sources are of the TFDS data set {data.dataset}: give data.train_tsv"
-        )
-    if not isinstance(feature, kind):
-        raise _not(data, key, feature, kind.__name__)
+    fits, expected = READ.get(data.source_tokenizer, (_is_text, "Text"))
+    if not fits(feature):
+        raise _not(data, key, feature, expected)
 
 
 def _check_key(
@@ -244,6 +238,22 @@ def _is_text(feature: tfds.features.FeatureConnector) -> bool:
         and not feature.shape
         and feature.np_dtype == np.object_
     )
+
+
+def _is_numbers(feature: tfds.features.FeatureConnector) -> bool:
+    """`[S, F]` or `[H, W, C]`."""
+    return (
+        isinstance(feature, tfds.features.Tensor)
+        and len(feature.shape) in (2, 3)
+        and np.dtype(feature.np_dtype).kind in "uif"
+    )
+
+
+# What sources that are numbers are read from, and its name.
+READ: dict[str, tuple[Callable[..., bool], str]] = {
+    "features": (_is_numbers, "a Tensor [S, F] of numbers"),
+    "picture": (lambda feature: isinstance(feature, tfds.features.Image), "Image"),
+}
 
 
 def _not(data: DataConfig, key: str, feature: Any, expected: str) -> InputError:

@@ -1,4 +1,4 @@
-"""Records of prepared TFDS data sets as sources that are named: pictures.
+"""Records of prepared TFDS data sets as sources that are named.
 
 `FOLDER#SPLIT/17/KEY` is the feature KEY of record 17 of a split, or of a slice of one
 (`train[:50%]`), of the data set prepared in FOLDER. Records are read one by one, where
