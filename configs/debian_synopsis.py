@@ -44,10 +44,10 @@ def get_config(variant: str = "pointer") -> Config:
         training=TrainingConfig(
             steps=steps,
             batch_tokens=4096,
-            learning_rate=2e-4 if last else 2e-3,
+            learning_rate=1e-3 if last else 2e-3,
             schedule="cosine",
             coverage_loss=1.0 if last else 0.0,
-            eval_every=80 if last else 400,
+            eval_every=200 if last else 400,
             metric="rouge2",
             eval_beam_size=4,
             eval_examples=200,
@@ -59,5 +59,5 @@ def get_config(variant: str = "pointer") -> Config:
 VARIANTS = {
     "plain": ("additive", "vocabulary", 2400, False),
     "pointer": ("additive", "pointer", 2400, False),
-    "coverage": ("coverage", "pointer", 240, True),
+    "coverage": ("coverage", "pointer", 600, True),
 }
