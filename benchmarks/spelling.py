@@ -4,8 +4,9 @@
 
 prints a table: sources left as they are; each word that the training part lacks changed
 to the nearest one that it has (Norvig's corrector: one change before two, then the more
-frequent word); and the model of the workdir. Lines that are not right, words to change
-of the words there should be, and letters likewise.
+frequent word); the same with the words of all parts, so that the answer is known; and
+the model of the workdir. Lines that are not right, words to change of the words there
+should be, and letters likewise.
 """
 
 import argparse
@@ -75,15 +76,16 @@ def main() -> None:
     parser.add_argument("--limit", type=int)
     options = parser.parse_args()
     data = run_config(options.workdir).data
-    train, test = open_pairs(data, "train"), open_pairs(data, "test")
-    assert train and test
-    sources, targets = zip(*spread(list(test), options.limit), strict=True)
+    train, dev, test = (list(open_pairs(data, x) or ()) for x in SPLITS)
+    sources, targets = zip(*spread(test, options.limit), strict=True)
     norvig = Norvig(dict.fromkeys(target for _, target in train))
+    knows = Norvig(dict.fromkeys(target for _, target in [*train, *dev, *test]))
     predictor = Predictor.load(options.workdir)
     results = predictor.translate(sources, beam_size=options.beam)
     said = {
         "left as they are": list(sources),
-        "nearest known word": [norvig.line(text) for text in sources],
+        "nearest word of training": [norvig.line(text) for text in sources],
+        "nearest word of all": [knows.line(text) for text in sources],
         "the recipe": [best.text for best, *_ in results],
     }
     wanted = [[target] for target in targets]
@@ -97,6 +99,7 @@ def main() -> None:
         print(f"| {name} | {lines:.2f} | {words:.2f} | {letters:.2f} |")
 
 
+SPLITS = ("train", "dev", "test")
 METRICS = (
     ("word_error_rate", str.split),
     ("token_error_rate", str.split),
