@@ -39,10 +39,10 @@ class DataConfig:
     target_only: bool = False
     """there are no sources: targets alone, for a language model (model.encoder none)"""
     dataset: str | None = None
-    """TFDS data set: cmudict, dates, reversal or spelling/FILE (ours), or any
-    name[/config] of TFDS"""
+    """TFDS data set: cmudict, dates, drawn_out, reversal or spelling/FILE (ours), or
+    any name[/config] of TFDS"""
     source_key: str = "source"
-    """feature of the TFDS data set that holds the source: a text, or a picture"""
+    """feature of the TFDS data set that holds the source: text, picture or numbers"""
     target_key: str = "target"
     """feature of the TFDS data set that holds the target; of captions/text, a
     sequence, each text is one"""

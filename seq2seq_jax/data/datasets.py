@@ -206,7 +206,7 @@ def _check_source(builder: tfds.core.DatasetBuilder, data: DataConfig) -> None:
     """Refuse a source that is not what the tokenizer reads."""
     key, features = data.source_key, builder.info.features
     feature = features[key] if key in features else _check_key(builder, data, key)
-    fits, expected = READ.get(data.source_tokenizer, (_is_text, "Text"))
+    fits, expected = NUMBERS.get(data.source_tokenizer, (_is_text, "Text"))
     if not fits(feature):
         raise _not(data, key, feature, expected)
 
@@ -250,7 +250,7 @@ def _is_numbers(feature: tfds.features.FeatureConnector) -> bool:
 
 
 # What sources that are numbers are read from, and its name.
-READ: dict[str, tuple[Callable[..., bool], str]] = {
+NUMBERS: dict[str, tuple[Callable[..., bool], str]] = {
     "features": (_is_numbers, "a Tensor [S, F] of numbers"),
     "picture": (lambda feature: isinstance(feature, tfds.features.Image), "Image"),
 }

@@ -310,11 +310,12 @@ def aligned(
     if row is not None and alignment.draw is not None:
         return alignment.draw(draw, row[..., 0], *given)
     if draw is not None and alignment.noisy is not None:
-        return jnp.asarray(alignment.noisy(draw, *given)), state.drawn
-    if config.combination == "hierarchical":
+        found = jnp.asarray(alignment.noisy(draw, *given))
+    elif config.combination == "hierarchical":
         found = hierarchical(params["combination"], energies, query, memory)
-        return found, state.drawn
-    return alignment.weights(*given), state.drawn
+    else:
+        found = alignment.weights(*given)
+    return found, state.drawn
 
 
 def hierarchical(

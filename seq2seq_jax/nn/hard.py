@@ -60,9 +60,9 @@ def draw(
     """
     alpha = masked_softmax(energies, mask)
     logs = jnp.log(jnp.maximum(alpha, TINY))
-    share = ((layers.random_bits(seed, energies.shape) >> 9) + 0.5) / 2.0**23
-    place = one_place(energies - jnp.log(-jnp.log(share)), mask & (energies > NEVER))
-    drawn = (row >> 8) < config.drawn_share * 2.0**24
+    gumbel = -jnp.log(-jnp.log(layers.uniform(seed, energies.shape)))
+    place = one_place(energies + gumbel, mask & (energies > NEVER))
+    drawn = layers.in_share(row, config.drawn_share)
     weights = jnp.where(drawn[..., None], jax.lax.stop_gradient(place), alpha)
     log_prob = jnp.where(drawn, jnp.sum(place * logs, axis=-1), 0.0)
     entropy = -jnp.sum(alpha * logs, axis=-1)

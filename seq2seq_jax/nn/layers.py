@@ -291,14 +291,23 @@ def random_bits(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
 
 def coins(key: Any, share: Array | float, shape: tuple[int, ...]) -> jax.Array:
     """True in a share of the places, all of them where it is 1; it may be traced."""
-    return (random_bits(key, shape) >> 8) < jnp.asarray(share) * 2.0**24
+    return in_share(random_bits(key, shape), share)
+
+
+def in_share(bits: jax.Array, share: Array | float) -> jax.Array:
+    """True for a share of all uint32, all of them where it is 1."""
+    return (bits >> 8) < jnp.asarray(share) * 2.0**24
+
+
+def uniform(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """Between 0 and 1, neither of them, for each place, as in `dropout_mask`."""
+    # As many bits as a float32 holds with the half, which keeps off 0 and 1.
+    return ((random_bits(key, shape) >> 9) + 0.5) / 2.0**23
 
 
 def gaussian_noise(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     """N(0, 1) for each place, by its row's key as in `dropout_mask`."""
-    # As many bits as a float32 holds with the half, which keeps off 0 and 1.
-    share = ((random_bits(key, shape) >> 9) + 0.5) / 2.0**23
-    return jax.scipy.special.ndtri(share)
+    return jax.scipy.special.ndtri(uniform(key, shape))
 
 
 def dropout(key: Key, rate: float, x: jax.Array) -> jax.Array:

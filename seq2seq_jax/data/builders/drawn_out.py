@@ -2,8 +2,8 @@
 
 What speech asks of a model, without speech: each letter lasts for a few frames, as many
 as it happens to; a frame is the letter's vector plus noise as large as itself, so that
-no frame alone tells the letter; all frames of a line are louder or softer and moved by
-the same amount, as voices are; there are pauses, in which there is noise alone.
+one alone often looks like another letter's; all frames of a line are louder or softer,
+and moved by the same amount, as voices are; in pauses there is noise alone.
 """
 
 import random
