@@ -105,6 +105,9 @@ BAD = {
     "text.npy": "is no file of arrays",
     "a.txt": "is no .npy and no .npz file",
     "all.npz#9": "names row '9'",
+    "cut.npz": "cut.npz is no file of arrays: File is not a zip file",
+    "wrong.npz": "wrong.npz is no file of arrays: Bad CRC-32",
+    "one.npy#0": "has no rows",
 }
 
 
@@ -114,7 +117,13 @@ def test_bad_features_are_refused_with_their_line(folder, name):
     np.save(folder / "nan.npy", np.where(np.eye(2, 4) > 0, np.nan, values))
     np.save(folder / "wide.npy", np.ones((2, 5)))
     np.save(folder / "flat.npy", np.ones(3))
+    np.save(folder / "one.npy", 3.0)
     (folder / "text.npy").write_text("no array")
+    whole = (folder / "all.npz").read_bytes()
+    (folder / "cut.npz").write_bytes(whole[: len(whole) // 2])
+    middle = len(whole) // 2
+    flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+    (folder / "wrong.npz").write_bytes(flipped)
     with open(folder / "features.tsv", "a") as file:
         file.write(f"{name}\tword\n")
     with pytest.raises(InputError) as caught:
@@ -124,11 +133,22 @@ def test_bad_features_are_refused_with_their_line(folder, name):
     assert name in message and "\n" not in message
 
 
-def test_a_picture_that_is_none_is_refused(folder):
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("no.png", "no.png is no picture that can be read"),
+        ("cut.png", "cut.png is no picture that can be read"),
+        ("wide.png", "7 pixels a row, expected . as in training: data.picture_size"),
+    ],
+)
+def test_a_picture_that_is_none_is_refused(folder, name, told):
     (folder / "no.png").write_text("no picture")
+    whole = (folder / "1.png").read_bytes()
+    (folder / "cut.png").write_bytes(whole[: len(whole) // 2])
+    Image.new("RGB", (7, 4)).save(folder / "wide.png")
     with open(folder / "pictures.tsv", "a") as file:
-        file.write("no.png\tword\n")
-    with pytest.raises(InputError, match=r"line 5: .*no.png is no picture"):
+        file.write(f"{name}\tword\n")
+    with pytest.raises(InputError, match=f"line 5: .*{told}"):
         prepared(folder, "picture")
 
 
@@ -143,6 +163,8 @@ def test_a_training_and_its_predictor_read_the_same(folder, kind):
     config = recipe(folder, kind)
     assert loop.train(config, folder / "run").exit_code == 0
     predictor = Predictor.load(folder / "run")
+    with pytest.raises(InputError, match="the line is empty, expected the path"):
+        next(iter(predictor.translate([""])))
     suffix = ".npy" if kind == "features" else ".png"
     texts = [str(folder / f"{number}{suffix}") for number in range(4)]
     found = [best for best, *_ in predictor.translate(texts, beam_size=2)]

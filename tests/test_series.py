@@ -13,7 +13,7 @@ from tiny_runs import assert_same_end, at_step, train
 
 from seq2seq_jax.config import Config, ModelConfig, SeriesConfig, TrainingConfig
 from seq2seq_jax.errors import InputError
-from seq2seq_jax.training import checks
+from seq2seq_jax.training import checks, warm
 
 TINY = Config(
     series=SeriesConfig(targets=("y",), past_steps=8, horizon=4, calendar=("hour",)),
@@ -126,6 +126,15 @@ def test_what_cannot_be_used_is_one_line(run_of, tmp_path):
         bad.write_text("\n".join(text) + "\n")
         assert told in refusal(*asked)
     assert "expected a table" in refusal(*asked[:-1], tmp_path)
+    before = table.read_bytes()
+    for command in ("forecast", "backtest"):
+        asked = command, "--workdir", workdir, "-i", table
+        assert "also the input" in refusal(*asked, "-o", table)
+        assert "folder does not exist" in refusal(*asked, "-o", tmp_path / "no/y.csv")
+    assert table.read_bytes() == before
+    bad.write_text("\n".join(lines[:20]) + "\n")
+    short = refusal("backtest", "--workdir", workdir, "-i", bad, "--begin", "30")
+    assert "the --begin to --end part has 0 rows" in short
     assert "use `seq2seq-jax forecast`" in refusal(
         "translate", "--workdir", workdir, stdin="a"
     )
@@ -147,6 +156,37 @@ def test_settings_of_another_kind_of_data_are_refused():
             replace(given, training=replace(given.training, metric="bleu")),
             "expected one of",
         ),
+        (
+            replace(given, training=replace(given.training, label_smoothing=0.1)),
+            "label_smoothing is 0.1, but model.head 'gaussian' says numbers",
+        ),
     ):
         with pytest.raises(InputError, match=told):
             checks.check(config)
+
+
+def test_a_training_starts_from_the_weights_of_another(run_of, tmp_path):
+    """On another table, with scales of its own; columns that differ are told."""
+    table, config, workdir, _ = run_of
+    other = tmp_path / "z.csv"
+    other.write_text(table.read_text().replace("date,y", "date,z"))
+    series = replace(config.series, table=str(other), targets=("z",))
+    training = replace(config.training, init_from=str(workdir), learning_rate=1e-12)
+    config = replace(config, series=series, training=training)
+    report, lines = train(config, tmp_path / "run")
+    found = [line.split(": ", 1)[1] for line in lines if "init_from" in line]
+    assert "the parameters of checkpoint" in found[0] and "arrays as they" in found[0]
+    assert "other settings: series.targets: ('y',) -> ('z',)" in found[1]
+    expected = json.loads((workdir / "results.json").read_text())["metrics"]
+    for split in ("dev", "test"):
+        assert report.metrics[split]["mse"] == pytest.approx(
+            expected[split]["mse"], rel=1e-4
+        )
+    wide = replace(config.series, calendar=("hour", "weekday"))
+    with pytest.raises(InputError, match="does not fit this model: frontend"):
+        train(replace(config, series=wide), tmp_path / "wide")
+    text = replace(
+        Config(), training=replace(Config().training, init_from=str(workdir))
+    )
+    with pytest.raises(InputError, match="holds a model of series, but this training"):
+        warm.check_workdir(text)

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 from dataclasses import replace
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -53,8 +54,12 @@ def config_of(source, shape=TINY, **training):
 def start(config, both):
     """What the parameters of seed 1 become, the facts, and what was told."""
     lines = []
-    found = warm.read(config, *both, lines.append)
-    first = model.init_params(jax.random.key(1), config.model, *(t.size for t in both))
+    sizes = tuple(one.size for one in both)
+    data = SimpleNamespace(
+        source_tokenizer=both[0], target_tokenizer=both[1], sizes=sizes
+    )
+    found = warm.read(config, data, lines.append)
+    first = model.init_params(jax.random.key(1), config.model, *sizes)
     return first, found.put(first), found.facts, lines
 
 

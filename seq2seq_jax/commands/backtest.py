@@ -61,7 +61,7 @@ def main(args: Sequence[str], prog: str) -> None:
         raise InputError(f"--stride is {options.stride}, expected at least 1")
     from seq2seq_jax.series import facts, panels, tables
 
-    forecast.check_outputs(options.output, options.plot)
+    forecast.check_outputs(options.input, options.output, options.plot)
     table = tables.read(options.input)
     known = facts.load(options.workdir)
     panel = panels.panel(table, config, None if known is None else known.step)
@@ -118,7 +118,9 @@ def places_of(panel: Any, config: SeriesConfig, options: Options) -> Any:
         bounds.append((begin, end))
     places = places_between(panel.series, bounds, config)[:: options.stride]
     if not len(places):
-        raise InputError(prepare.too_few("given", bounds, config, options.input))
+        raise InputError(
+            prepare.too_few("--begin to --end", bounds, config, options.input)
+        )
     return places
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import tyro
 
 from seq2seq_jax import flags
+from seq2seq_jax.commands import streams
 from seq2seq_jax.commands.decoding import run_config
 from seq2seq_jax.config import SeriesConfig
 from seq2seq_jax.errors import InputError
@@ -50,7 +51,7 @@ def main(args: Sequence[str], prog: str) -> None:
     config = series_of(options.workdir)
     from seq2seq_jax.series import facts, future, panels, tables
 
-    check_outputs(options.output, options.plot)
+    check_outputs(options.input, options.output, options.plot)
     table = tables.read(options.input)
     known = facts.load(options.workdir)
     panel = panels.panel(table, config, None if known is None else known.step)
@@ -92,8 +93,8 @@ def checkpoint(text: str) -> str | int:
     return int(text) if text.isdigit() else text
 
 
-def check_outputs(output: Path | None, plot: Path | None) -> None:
-    """Refuse endings that nothing writes, before any work is done."""
+def check_outputs(table: Path, output: Path | None, plot: Path | None) -> None:
+    """Refuse, before any work is done, endings that nothing writes, and the input."""
     from seq2seq_jax.plots import files
     from seq2seq_jax.series import tables
 
@@ -101,6 +102,9 @@ def check_outputs(output: Path | None, plot: Path | None) -> None:
         tables.kind_of(output)
     if plot is not None:
         files.kind_of(plot)
+    for path in (output, plot):
+        if path is not None:
+            streams.check_target(str(path), [str(table)])
 
 
 def numbers_of(windows: Any) -> Any:

@@ -105,9 +105,12 @@ def array(text: str) -> np.ndarray:
     else:
         names = ", ".join(list(held)[:5])
         raise InputError(f"{file} has no array {key!r}, expected one of: {names}")
-    if not key.isdecimal() or int(key) >= len(held):
+    count = len(held) if held.ndim else 0
+    if not count:
+        raise InputError(f"{file} has no rows, but {text} names one")
+    if not key.isdecimal() or int(key) >= count:
         raise InputError(
-            f"{text} names row {key!r} of {file}, expected 0 to {len(held) - 1:,}"
+            f"{text} names row {key!r} of {file}, expected 0 to {count - 1:,}"
         )
     return held[int(key)]
 
@@ -127,9 +130,15 @@ def loaded(file: str, stamp: tuple[int, int]) -> Any:
     try:
         held = np.load(file, allow_pickle=False)
         return held if isinstance(held, np.ndarray) else dict(held.items())
-    except (OSError, ValueError, EOFError, KeyError, RuntimeError) as error:
-        what = " ".join(str(error).split())
-        raise InputError(f"{file} is no file of arrays: {what}") from None
+    except (
+        Exception
+    ) as error:  # damaged bytes make zipfile and NumPy raise a dozen kinds
+        raise InputError(f"{file} is no file of arrays: {said(error)}") from None
+
+
+def said(error: Exception) -> str:
+    """What an exception says, in one line."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def opened(file: str, data: bytes | None = None) -> np.ndarray:
@@ -140,9 +149,10 @@ def opened(file: str, data: bytes | None = None) -> np.ndarray:
     try:
         with image.open(file if data is None else io.BytesIO(data)) as found:
             pixels = found.convert("RGBA")
-    except (OSError, ValueError, SyntaxError) as error:
-        what = " ".join(str(error).split())
-        raise InputError(f"{file} is no picture that can be read: {what}") from None
+    except Exception as error:  # each format's decoder has its own kinds
+        raise InputError(
+            f"{file} is no picture that can be read: {said(error)}"
+        ) from None
     white = image.new("RGBA", pixels.size, "white")
     return np.asarray(image.alpha_composite(white, pixels).convert("RGB"))
 
@@ -194,11 +204,16 @@ class Arrays:
         Raises:
             InputError: it is not there, or not what it should be.
         """
+        if not text:
+            raise InputError("the line is empty, expected the path of a file")
         found = ARRAYS[self.kind].read(str(Path(self.folder, text)), self.side)
         if found.shape[1] != self.size:
+            width = ARRAYS[self.kind].group or 1
+            unit = "pixels a row" if width > 1 else "numbers a step"
             raise InputError(
-                f"{text} has {found.shape[1]} numbers a step, expected {self.size} as "
-                f"in training"
+                f"{text} has {found.shape[1] // width:,} {unit}, expected "
+                f"{self.size // width:,} as in training"
+                + (": data.picture_size scales pictures" if width > 1 else "")
             )
         return found
 

@@ -151,7 +151,7 @@ def too_few(
     split: str, bounds: Sequence[tuple[int, int]], config: SeriesConfig, path: Path
 ) -> str:
     """Why a part has no window, in a line."""
-    rows = max(end - begin for begin, end in bounds)
+    rows = max(0, *(end - begin for begin, end in bounds))
     needed = f"series.horizon {config.horizon}"
     if split == "train":
         needed = f"series.past_steps {config.past_steps} + {needed}"

@@ -19,6 +19,11 @@ from seq2seq_jax.training import baseline, freezing, optimizer, starting, troubl
 from seq2seq_jax.training.step import NORMALIZERS
 from seq2seq_jax.training.unread import READERS
 
+# What only a search, or a loss over a vocabulary, reads.
+OF_TOKENS = """
+    label_smoothing eval_beam_size eval_length_penalty eval_coverage_penalty
+""".split()
+
 
 def check(config: Config) -> None:
     """Refuse unknown names, values out of range, impossible pairs, unread settings.
@@ -78,10 +83,13 @@ def check_kind(config: Config) -> None:
             f"and model.head {config.model.head!r}: series need model.frontend "
             f"features and one of {numbers}"
         )
-    if series and config.training.init_from is not None:
-        raise InputError(
-            "training.init_from matches tokens, of which series have none: leave it out"
-        )
+    for name in OF_TOKENS if head.width is not None else ():
+        value, unset = getattr(config.training, name), getattr(TrainingConfig(), name)
+        if value != unset:
+            raise InputError(
+                f"training.{name} is {value!r}, but model.head {config.model.head!r} "
+                f"says numbers, so nothing reads it: leave it out, or set it to {unset}"
+            )
     if not series and head.width is not None:
         raise InputError(
             f"model.head is {config.model.head!r}, which says numbers, but the targets "

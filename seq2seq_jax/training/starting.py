@@ -52,7 +52,7 @@ def check_files(config: Config) -> None:
         InputError: naming it.
     """
     embeddings.check_files(config)
-    warm.check_workdir(config.training)
+    warm.check_workdir(config)
 
 
 def read(config: Config, data: Prepared, log: Callable[[str], None]) -> Start | None:
@@ -62,7 +62,7 @@ def read(config: Config, data: Prepared, log: Callable[[str], None]) -> Start | 
         InputError: it cannot be used.
     """
     if config.training.init_from is not None:
-        found = warm.read(config, data.source_tokenizer, data.target_tokenizer, log)
+        found = warm.read(config, data, log)
         return Start(found.put, found.facts)
     if embeddings.given(config) and (vectors := embeddings.read(config, data, log)):
         return Start(lambda params: embeddings.start_from(params, vectors), {})

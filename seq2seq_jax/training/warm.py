@@ -2,7 +2,8 @@
 
 What runs over a vocabulary (embeddings, the output layer) takes the rows of the tokens
 that both have; the rows of new tokens are as the seed makes them. Every other parameter
-is taken as it is, by its path and shape. The optimiser and the count of steps are new.
+is taken as it is, by its path and shape; for series, which have no vocabulary, all of
+them. The optimiser, the count of steps and the scales of series are new.
 """
 
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from seq2seq_jax import config as configs
-from seq2seq_jax.config import Config, ModelConfig, TrainingConfig
+from seq2seq_jax.config import Config, ModelConfig, SeriesConfig, TrainingConfig
 from seq2seq_jax.data import tokenizers
 from seq2seq_jax.data.tokenizers import Tokenizer
 from seq2seq_jax.data.vocabulary import SPECIAL
@@ -27,6 +28,10 @@ from seq2seq_jax.types import Params
 
 SIDES = ("source", "target")
 SHOWN = 3  # parameters that a message names
+# Settings of series that say what a step's numbers are.
+READ = """
+    targets known past calendar past_steps horizon centre missing scaling
+""".split()
 
 
 class Rows(NamedTuple):
@@ -94,26 +99,32 @@ def check(config: TrainingConfig) -> None:
         choose(names, config.init_checkpoint, "training.init_checkpoint (or a step)")
 
 
-def check_workdir(config: TrainingConfig) -> None:
-    """Refuse a folder that no training has left.
+def check_workdir(config: Config) -> None:
+    """Refuse a folder that no training has left, or one of another kind of data.
 
     Raises:
         InputError: naming what is missing.
     """
-    if config.init_from is None:
+    folder = config.training.init_from
+    if folder is None:
         return
-    for name in ("config.json", "tokenizers", "checkpoints"):
-        if not (Path(config.init_from) / name).exists():
+    for name in ("config.json", "checkpoints"):
+        if not (Path(folder) / name).exists():
             raise InputError(
-                f"training.init_from is {config.init_from}, but there is no {name} in "
-                f"it: give what that training had as --workdir, and a step of it as "
+                f"training.init_from is {folder}, but there is no {name} in it: give "
+                f"what that training had as --workdir, and a step of it as "
                 f"training.init_checkpoint"
             )
+    theirs = configs.load(Path(folder) / "config.json")
+    if theirs.series.given != config.series.given:
+        kinds = ["series" if one.series.given else "texts" for one in (theirs, config)]
+        raise InputError(
+            f"training.init_from is {folder}, which holds a model of {kinds[0]}, but "
+            f"this training is one of {kinds[1]}: leave it out"
+        )
 
 
-def read(
-    config: Config, source: Tokenizer, target: Tokenizer, log: Callable[[str], None]
-) -> Warm:
+def read(config: Config, data: Any, log: Callable[[str], None]) -> Warm:
     """The weights that `training.init_from` names, matched to a config's model.
 
     The checkpoint is checked as one that is resumed from. Where it has a moving average
@@ -121,8 +132,7 @@ def read(
 
     Args:
         config: of this training.
-        source: the tokeniser of its sources.
-        target: of its targets.
+        data: what it is trained on, prepared.
         log: takes a line for each table, and what else is to be told.
 
     Raises:
@@ -136,12 +146,14 @@ def read(
     there = {
         name: np.asarray(x) for name, x in fingerprints.plain(found.params).items()
     }
-    rows = {
-        side: matched(tokenizers.load(workdir / "tokenizers", side), own)
-        for side, own in zip(SIDES, (source, target), strict=True)
-    }
-    shapes = shapes_of(config.model, source.size, target.size)
-    pieces, wrong = fitted(there, shapes, axes(config.model), rows)
+    rows, along = {}, {}
+    if not config.series.given:
+        along = axes(config.model)
+        for side in SIDES:
+            old = tokenizers.load(workdir / "tokenizers", side)
+            rows[side] = matched(old, getattr(data, f"{side}_tokenizer"))
+    shapes = shapes_of(config.model, *data.sizes)
+    pieces, wrong = fitted(there, shapes, along, rows)
     name = f"training.init_from {workdir}"
     if wrong and not config.training.init_partial:
         raise InputError(
@@ -244,9 +256,13 @@ def fitted(
 
 
 def unlike(theirs: Config, ours: Config) -> list[str]:
-    """Settings of the model that are others: shapes do not tell of all of them."""
-    both = (Config(model=theirs.model), Config(model=ours.model))
-    lines = workdirs.differences(*both)
+    """What a step is read as that is other: shapes do not tell of all of it."""
+
+    def part(config: Config) -> Config:
+        read = {name: getattr(config.series, name) for name in READ}
+        return Config(model=config.model, series=SeriesConfig(**read))
+
+    lines = workdirs.differences(part(theirs), part(ours))
     return [line for line in lines if line.split(":")[0] not in workdirs.RESUMABLE]
 
 
