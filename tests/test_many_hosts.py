@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import test_series
 import tiny_runs
 
 from seq2seq_jax import config as configs
@@ -190,3 +191,28 @@ def test_weights_that_one_process_alone_reads_are_those_that_all_begin_with(
     assert [code for code, _ in ended] == [0, 0], ended
     assert "matched by token" in ended[0][1]
     assert_same_curves(folder / "begun-two", folder / "begun-one")
+
+
+def test_series_are_the_same_in_two_processes(folder):
+    """Each of four devices has a quarter of the windows, and forecasts as many."""
+    _, config = test_series.of_days(folder)
+    training = dataclasses.replace(config.training, log_every=1)
+    config = dataclasses.replace(config, training=training)
+    tiny_runs.train(config, folder / "series-one")
+    (first, told), (second, silent) = run(config, folder / "series-two", 2, 2)
+    assert (first, second) == (0, 0), told + silent
+    for split, name in (("train", "loss"), ("dev", "loss"), ("dev", "mse")):
+        ours, theirs = (
+            curve(folder / f"series-{count}", name, split) for count in ("two", "one")
+        )
+        assert list(ours) == list(theirs) != []
+        np.testing.assert_allclose(
+            list(ours.values()), list(theirs.values()), rtol=0, atol=1e-5
+        )
+    ours, theirs = (
+        json.loads((folder / f"series-{count}" / "results.json").read_text("utf-8"))
+        for count in ("two", "one")
+    )
+    assert ours["metrics"].keys() == theirs["metrics"].keys()
+    for split, values in theirs["metrics"].items():
+        assert ours["metrics"][split] == pytest.approx(values, abs=1e-4)

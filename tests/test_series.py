@@ -41,17 +41,22 @@ TINY = Config(
 )
 
 
-@pytest.fixture(scope="module")
-def run_of(tmp_path_factory):
-    """A table, the config of a training on it, and its workdir."""
-    folder = tmp_path_factory.mktemp("series")
+def of_days(folder):
+    """A table of days that are alike, and the config of a training on it."""
     day = np.arange(200) % 24
     noise = np.random.default_rng(0).normal(0, 0.1, 200)
     values = (20 + 5 * np.sin(2 * np.pi * day / 24) + noise).round(3)
     table = write_csv(
         folder / "y.csv", ("date", "y"), zip(hours(200), values, strict=True)
     )
-    config = replace(TINY, series=replace(TINY.series, table=str(table)))
+    return table, replace(TINY, series=replace(TINY.series, table=str(table)))
+
+
+@pytest.fixture(scope="module")
+def run_of(tmp_path_factory):
+    """A table, the config of a training on it, and its workdir."""
+    folder = tmp_path_factory.mktemp("series")
+    table, config = of_days(folder)
     report, _ = train(config, folder / "run")
     return table, config, folder / "run", report
 
