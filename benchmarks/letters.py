@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import letters_rules
 import tyro
 from jobs import call, cores_each
 
@@ -36,16 +37,16 @@ class Task(NamedTuple):
         languages: of a folder of data.
         file: `(folder, language, split) ->` a TSV.
         tries: flags to choose from, by name.
+        rule: what says a target without any model, for the column beside.
         published: wrong words of the test set by language, in percent.
-        source: where that is from.
     """
 
     recipe: str
     languages: Callable[[Path], list[str]]
     file: Callable[[Path, str, str], Path]
     tries: dict[str, list[str]]
+    rule: Callable[[letters_rules.Pairs], letters_rules.Rule]
     published: dict[str, float]
-    source: str
 
 
 def inflection(size: str) -> Task:
@@ -60,8 +61,8 @@ def inflection(size: str) -> Task:
         lambda folder: sorted(x.name for x in folder.iterdir() if x.is_dir()),
         file,
         {"as it is": []},
+        letters_rules.by_endings,
         {},
-        "",
     )
 
 
@@ -76,24 +77,24 @@ TASKS = {
         lambda folder: sorted(x.stem[:3] for x in folder.glob("train/*_train.tsv")),
         lambda folder, language, split: folder / split / f"{language}_{split}.tsv",
         {"letters": [], "decomposed": ["--data.source_tokenizer=char_nfd"]},
+        letters_rules.by_letters,
         dict(zip(LSTM[::2], map(float, LSTM[1::2]), strict=True)),
-        "the shared task's attention LSTM",
     ),
     "transliteration": Task(
         "configs/transliteration.py",
         lambda folder: ["ar-en"],
         lambda folder, language, split: folder / f"{split}.tsv",
         {"as it is": []},
+        letters_rules.by_letters,
         {},
-        "",
     ),
     "histnorm": Task(
         "configs/histnorm.py",
         lambda folder: sorted(x.name for x in folder.iterdir() if x.is_dir()),
         lambda folder, language, split: folder / language / f"{split}.tsv",
         {"as it is": []},
+        letters_rules.looked_up,
         {},
-        "",
     ),
     **{f"inflection-{size}": inflection(size) for size in SIZES},
 }
@@ -156,10 +157,8 @@ def run(which: Result, task: Task, options: Options) -> Result:
     _, language, name, seed = key(which)
     print(f"{language}, {name}, seed {seed}", flush=True)
     workdir = options.runs / "-".join(map(str, key(which))).replace(" ", "-")
-    files = [
-        f"--data.{split}_tsv={task.file(options.data, language, split)}"
-        for split in SPLITS
-    ]
+    paths = {split: task.file(options.data, language, split) for split in SPLITS}
+    files = [f"--data.{split}_tsv={path}" for split, path in paths.items()]
     flags = [*task.tries[name], f"--training.seed={seed}", f"--workdir={workdir}"]
     call(["train.py", task.recipe, *files, *flags], workdir, "train")
     told = json.loads((workdir / "results.json").read_text("utf-8"))["metrics"]
@@ -170,7 +169,8 @@ def run(which: Result, task: Task, options: Options) -> Result:
         }
         for split in ("dev", "test")
     }
-    return which | errors
+    rule = letters_rules.wrong(task.rule, paths["train"], paths["test"])
+    return which | errors | {"rule": rule}
 
 
 def chosen(results: Sequence[Result]) -> list[Result]:
@@ -202,7 +202,7 @@ def table(task: str, results: Sequence[Result]) -> str:
     """A row a language, and their mean."""
     published = TASKS[task].published
     head = ["language", "dev: words wrong, %", "test: words wrong, %", "units wrong, %"]
-    head += ["published"] * bool(published)
+    head += ["by rule", *(["published"] if published else [])]
     lines = [f"| {' | '.join([*head, 'seeds'])} |", "|---" * (len(head) + 1) + "|"]
     mine = [result for result in results if result["task"] == task]
     sums: list[list[float]] = []
@@ -213,8 +213,9 @@ def table(task: str, results: Sequence[Result]) -> str:
             [result["test"]["words"] for result in its],
             [result["test"]["units"] for result in its],
         ]
-        sums.append([statistics.mean(each) for each in values])
-        cells = [language, *map(spread, values)]
+        rule = its[0]["rule"]
+        sums.append([*(statistics.mean(each) for each in values), rule])
+        cells = [language, *map(spread, values), f"{rule:.2f}"]
         if published:
             cells.append(f"{published[language]:.2f}")
             sums[-1].append(published[language])
