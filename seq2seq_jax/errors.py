@@ -33,8 +33,8 @@ def nearest(name: str, choices: Iterable[str]) -> str:
     return f"; did you mean {found[0]!r}?" if found else ""
 
 
-def choose(table: Iterable[str], name: str, what: str) -> str:
-    """`name` where the table has it, else an `InputError` with the choices.
+def choose(table: Iterable[str], name: str, what: str, more: str = "") -> str:
+    """`name` where the table has it, else an `InputError` with the choices, and more.
 
     >>> choose(["lstm", "gru"], "lstm", "model.cell")
     'lstm'
@@ -44,5 +44,5 @@ def choose(table: Iterable[str], name: str, what: str) -> str:
         return name
     raise InputError(
         f"{what} is {name!r}, expected one of {', '.join(sorted(choices))}"
-        f"{nearest(name, choices)}"
+        f"{nearest(name, choices)}{more}"
     )

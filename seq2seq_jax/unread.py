@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from seq2seq_jax.errors import InputError
+from seq2seq_jax.extending import check_entry
 
 
 class Readers(NamedTuple):
@@ -30,6 +31,7 @@ def by_tables(
     found: dict[str, dict[str, list[str]]] = {}
     for choice, table in tables.items():
         for name, entry in table.items():
+            check_entry(table, name, f"{section}.{choice}")
             for field in entry.settings:
                 found.setdefault(field, {}).setdefault(choice, []).append(name)
 

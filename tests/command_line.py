@@ -33,6 +33,7 @@ def script(name, *args, devices=1, flags=()):
     leave this process's alone.
     """
     flags = [f"--xla_force_host_platform_device_count={devices}", *flags]
+    flags.insert(0, os.environ.get("XLA_FLAGS", ""))
     done = subprocess.run(
         [sys.executable, str(ROOT / "tests" / name), *map(str, args)],
         env=os.environ

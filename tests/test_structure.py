@@ -20,7 +20,7 @@ FILES = [
 # The longest name that fits a module is its place.
 ROWS = (
     ("errors", "allocation", "durable"),
-    ("types", "fields"),
+    ("types", "fields", "extending"),
     ("config_data", "config_model", "config_series", "config_training"),
     ("config", "flags", "program", "compilation"),
     ("limits", "unread", "traced"),
@@ -87,7 +87,7 @@ ROWS = (
         "nn.decoder_xu",
     ),
     ("nn.decoders",),
-    ("nn.decoder", "nn.unread"),
+    ("nn.decoder", "nn.unread", "nn.trying"),
     ("nn.ends", "nn.feedback"),
     ("nn.model", "nn.checks"),
     (

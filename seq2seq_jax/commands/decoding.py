@@ -13,6 +13,7 @@ from seq2seq_jax import flags
 from seq2seq_jax.commands import streams
 from seq2seq_jax.config import Config
 from seq2seq_jax.errors import InputError, choose
+from seq2seq_jax.extending import FILE_FIRST
 
 if TYPE_CHECKING:  # it imports jax, which errors and help need not wait for
     from seq2seq_jax.inference.predictor import Predictor
@@ -237,7 +238,8 @@ def reads_source(workdir: Path) -> bool:
     """Whether a run's model is no language model."""
     from seq2seq_jax.nn.encoder import ENCODERS
 
-    return ENCODERS[run_config(workdir).model.encoder].reads
+    name, path = run_config(workdir).model.encoder, workdir / "config.json"
+    return ENCODERS[choose(ENCODERS, name, f"{path}: model.encoder", FILE_FIRST)].reads
 
 
 def translate(

@@ -68,9 +68,12 @@ def main(args: Sequence[str], prog: str) -> None:
     streams.count([options.source, *options.reference])
     files = (streams.lines(path) for path in options.reference)
     references = list(zip(*files, strict=True))
+    from seq2seq_jax.data.kinds import own_units  # JAX
+
     data = decoding.run_config(options.workdir).data
+    kind = data.target_tokenizer
     comparison = metrics.Options(
-        units=metrics.units_of(data.target_tokenizer),
+        units=metrics.units_of(kind, own_units(kind)),
         lowercase=options.lowercase or data.lowercase,
         tokenize=options.tokenize,
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import seq2seq_jax
+from seq2seq_jax import config as configs
 from seq2seq_jax import flags
 from seq2seq_jax.config import Config
 from seq2seq_jax.errors import InputError, choose
@@ -76,7 +77,13 @@ def load(recipe: str) -> Config:
         raise InputError(
             f"{path} has no function get_config, expected one: is it a recipe?"
         )
-    takes = len(inspect.signature(get_config).parameters)
+    parameters = inspect.signature(get_config).parameters.values()
+    takes = len(parameters)
+    if not variant and any(each.default is each.empty for each in parameters):
+        raise InputError(
+            f"get_config of {path} takes a variant without a default: name one, as in "
+            f"{path}:VARIANT"
+        )
     if variant and not takes:
         raise InputError(f"{path} has no variants, but {variant!r} was asked for")
     if variant and hasattr(module, "VARIANTS"):
@@ -87,7 +94,20 @@ def load(recipe: str) -> Config:
             f"get_config() of {path} returned {type(config).__name__}, expected "
             "seq2seq_jax.config.Config"
         )
+    check_values(path, config)
     return config
+
+
+def check_values(path: Path, config: Config) -> None:
+    """Refuse what `config.json` could not hold: other types, fields of one's own."""
+    try:
+        configs.from_json(configs.to_json(config))
+    except (InputError, TypeError) as error:
+        raise InputError(
+            f"get_config() of {path}: {error} (settings are those of "
+            f"seq2seq_jax.config; what else varies is a constant of your file, or a "
+            f"variant)"
+        ) from None
 
 
 def _find(name: str) -> Path:

@@ -18,6 +18,7 @@ from seq2seq_jax.data.units import (
     show_word,
 )
 from seq2seq_jax.data.vocabulary import SPECIAL, Vocabulary
+from seq2seq_jax.errors import InputError
 from seq2seq_jax.types import UNK
 
 
@@ -78,14 +79,30 @@ def vocabulary_kind(
     show: Callable[[str], str],
     unknown: str,
 ) -> Kind:
-    """A kind whose units `cut` finds in a text and `join` joins again."""
+    """A kind whose units `cut` finds in a text and `join` joins again.
+
+    Args:
+        cut: a text to its units, strings.
+        join: units to the text; `join(cut(text))` is the text.
+        show: a unit to what alignments and pages print for it.
+        unknown: what an output has for a unit that training has not.
+    """
+
+    def checked(text: str) -> list[str]:
+        found = cut(text)
+        units = list(found) if isinstance(found, Iterable) else None
+        if units is None or not all(isinstance(unit, str) for unit in units):
+            raise InputError(
+                f"a tokeniser cuts {text!r} into {found!r}, expected strings"
+            )
+        return units
 
     def unit(model: Vocabulary, index: int) -> str:
         return vocabulary.unit_of(model, index, unknown)
 
     return Kind(
         train=lambda lines, vocab_size, min_count: vocabulary.build_vocabulary(
-            map(cut, lines), vocab_size, min_count
+            map(checked, lines), vocab_size, min_count
         ),
         size=vocabulary.size_of,
         encode=_encoder(cut),
@@ -158,3 +175,10 @@ TOKENIZERS: dict[str, Kind] = {
         suffix=".model",
     ),
 }
+OURS = frozenset(TOKENIZERS)  # a user's file adds others
+
+
+def own_units(kind: str) -> Callable[[str], Sequence[str]] | None:
+    """How a user's own kind cuts a text; None: it is ours, or has no units."""
+    units = TOKENIZERS[kind].units
+    return None if kind in OURS or units is None else units.cut

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from seq2seq_jax.data.arrays import ARRAYS
 from seq2seq_jax.data.corpus import Corpus, open_corpus
 from seq2seq_jax.data.encoding import LONG_LINES, Log, describe, encode
 from seq2seq_jax.data.files import write_atomic
+from seq2seq_jax.data.kinds import OURS
 from seq2seq_jax.data.plan import BatchPlan, Examples
 from seq2seq_jax.data.sources import Pairs, open_pairs
 from seq2seq_jax.data.tokenizers import TOKENIZERS, Tokenizer
@@ -23,6 +25,7 @@ from seq2seq_jax.types import Batch
 
 SIDES = ("source", "target")
 SPLITS = ("train", "dev", "test")
+SAMPLE = 1000  # pairs on which a user's tokeniser is tried
 FOREVER = 1 << 48  # batches; grain wants an end
 RATIO_SHARE = 0.999  # of the training pairs, whose targets `length_ratio` lets through
 
@@ -78,6 +81,7 @@ def prepare(config: Config, workdir: str | Path, log: Log) -> Prepared:
     new, copies = both is None, HEADS[config.model.head].copies
     if both is None:
         both = train_tokenizers(pairs["train"], data)
+        tell_of_losses(pairs["train"], data, log)
     both = replace(both[0], parts=config.model.sources), both[1]
     corpora = {  # the big one last: a fault in the others shows soon
         split: encode(pairs[split], split, both, data, workdir / "data", log, copies)
@@ -185,6 +189,25 @@ def train_tokenizers(pairs: Pairs, data: DataConfig) -> tuple[Tokenizer, Tokeniz
         read,
         train(data.target_tokenizer, targets, data.target_vocab_size or size),
     )
+
+
+def tell_of_losses(pairs: Pairs, data: DataConfig, log: Log) -> None:
+    """Warn of a user's own tokeniser whose units, joined, are not the text again.
+
+    Its outputs could not be right. Ours do what their comments say.
+    """
+    for place, kind in enumerate((data.source_tokenizer, data.target_tokenizer)):
+        units = TOKENIZERS[kind].units if kind in TOKENIZERS else None
+        if kind in OURS or units is None:
+            continue
+        for index, pair in enumerate(islice(pairs, SAMPLE)):
+            text = pair[place].lower() if data.lowercase else pair[place]
+            if (again := units.join(units.cut(text))) != text:
+                log(
+                    f"warning: tokeniser {kind!r} does not give back what it cuts: "
+                    f"{pairs.where(index)}: {text!r} becomes {again!r}"
+                )
+                break
 
 
 def load_tokenizers(

@@ -15,6 +15,7 @@ from seq2seq_jax.data.kinds import TOKENIZERS, Units
 from seq2seq_jax.data.units import join_marks
 from seq2seq_jax.data.vocabulary import SPECIAL, Vocabulary
 from seq2seq_jax.errors import InputError, choose
+from seq2seq_jax.extending import FILE_FIRST
 from seq2seq_jax.types import BOS, EOS, PAD
 
 
@@ -215,6 +216,8 @@ def load(folder: str | Path, name: str) -> Any:
     path = Path(folder) / f"{name}.json"
     try:
         header = json.loads(path.read_text(encoding="utf-8"))
+        known = [*TOKENIZERS, *arrays.ARRAYS]
+        choose(known, header["kind"], f"the kind of the tokeniser {path}", FILE_FIRST)
         numbers = header["kind"] in arrays.ARRAYS
         suffix = arrays.SUFFIX if numbers else TOKENIZERS[header["kind"]].suffix
         data = (path.parent / f"{name}{suffix}").read_bytes()
@@ -224,6 +227,8 @@ def load(folder: str | Path, name: str) -> Any:
             return arrays.parse(header["kind"], data)
         kind = TOKENIZERS[header["kind"]]
         return Tokenizer(header["kind"], kind.parse(data), bool(header["lowercase"]))
+    except InputError:
+        raise
     except FileNotFoundError as error:
         raise InputError(
             f"{error.filename} does not exist, expected a tokeniser"

@@ -13,6 +13,7 @@ from rapidfuzz.distance import Levenshtein
 
 from seq2seq_jax.errors import InputError, choose
 from seq2seq_jax.evaluation.summaries import repeated_trigrams, rouge_scorer
+from seq2seq_jax.extending import called
 
 Lines = Sequence[str]
 References = Sequence[Sequence[str]]
@@ -43,6 +44,7 @@ class Metric(NamedTuple):
         title: what a table calls it.
         signature: options -> sacrebleu's signature; None where there is none.
         extra: measured only where it is asked for.
+        unit: of its values, as tables show it; empty: they have none.
     """
 
     function: Callable[[Lines, References, Options], float]
@@ -50,6 +52,7 @@ class Metric(NamedTuple):
     title: str
     signature: Callable[[References, Options], str] | None = None
     extra: bool = False
+    unit: str = "%"
 
 
 class Measured(NamedTuple):
@@ -79,10 +82,19 @@ def measure(
     results = {}
     for name in names:
         metric = METRICS[choose(METRICS, name, "metric")]
-        value = metric.function(hypotheses, references, options)
+        value = number(name, metric, hypotheses, references, options)
         signature = metric.signature and metric.signature(references, options)
         results[name] = Measured(value, signature)
     return results
+
+
+def number(name: str, metric: Metric, *args: Any) -> float:
+    """What a metric gives, as a Python number: NumPy's and JAX's are no JSON."""
+    value = called(f"metric {name!r}", metric.function, *args)
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise InputError(f"metric {name!r} gave {value!r}, expected a number") from None
 
 
 def chosen(*asked: str) -> list[str]:
@@ -115,15 +127,17 @@ def check(hypotheses: Lines, references: References) -> None:
             raise InputError(f"line {number} has no reference, expected at least one")
 
 
-def units_of(tokenizer: str) -> Units:
+def units_of(tokenizer: str, own: Units | None = None) -> Units:
     """What `token_error_rate` counts where the target's tokeniser is of this kind.
 
     Characters or bytes, else words: models with different subwords compare, and words'
-    rates are speech recognition's.
+    rates are speech recognition's. Of a kind that is not this package's, its `own`.
 
     >>> list(units_of("char")("ab c")), units_of("sentencepiece")("ab c")
     (['a', 'b', ' ', 'c'], ['ab', 'c'])
     """
+    if own is not None:
+        return own
     if tokenizer.startswith("char"):
         return list
     return str.encode if tokenizer == "byte" else str.split

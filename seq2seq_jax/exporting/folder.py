@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from seq2seq_jax import __version__
+from seq2seq_jax.data.kinds import OURS
 from seq2seq_jax.durable import sync_tree
 from seq2seq_jax.errors import InputError
 from seq2seq_jax.exporting import programs, reader, readme, runner, weights
@@ -80,6 +81,11 @@ def check_model(predictor: Predictor) -> None:
         raise InputError(
             f"model.sources is {predictor.config.sources}, and an exported folder cuts "
             f"no source into several: serve the workdir instead"
+        )
+    for kind in {each.kind for each in predictor.tokenizers} - OURS:
+        raise InputError(
+            f"tokeniser {kind!r} is none of this package's, and an exported folder has "
+            f"no code of yours that could cut texts: serve the workdir instead"
         )
     if HEADS[predictor.config.head].copies:
         raise InputError(

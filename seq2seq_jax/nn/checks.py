@@ -1,13 +1,14 @@
 """Refuse impossible models before anything is compiled, each with its reason."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from seq2seq_jax import config as configs
 from seq2seq_jax import limits, unread
 from seq2seq_jax.config import Config, ModelConfig
 from seq2seq_jax.errors import InputError, choose
-from seq2seq_jax.nn import attention, layers, sizes
+from seq2seq_jax.extending import FILE_FIRST, check_entry
+from seq2seq_jax.nn import attention, layers, sizes, trying
 from seq2seq_jax.nn.alignments import ALIGNMENTS
 from seq2seq_jax.nn.backends import BACKENDS
 from seq2seq_jax.nn.bridges import BRIDGES
@@ -53,6 +54,7 @@ def load(path: Path) -> Config:
     config = configs.load(path)
     try:
         limits.validate(config)
+        known(config.model, FILE_FIRST)
         check(config.model, config.data.shared_vocab)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
@@ -65,8 +67,7 @@ def check(config: ModelConfig, shared_vocab: bool = False) -> None:
     Raises:
         InputError: naming both sides of the conflict and a way out.
     """
-    for field, table in TABLES.items():
-        choose(table, getattr(config, field), f"model.{field}")
+    known(config)
     check_attention(config)
     check_source(config)
     check_sources(config)
@@ -81,6 +82,15 @@ def check(config: ModelConfig, shared_vocab: bool = False) -> None:
         if refusal:
             raise InputError(f"model.backend {config.backend!r} {refusal}")
     unread.check("model", config, READERS)
+    trying.check(config)
+
+
+def known(config: ModelConfig, more: str = "") -> None:
+    """Refuse names that no table has, and entries that are none."""
+    for field, table in TABLES.items():
+        name = choose(table, getattr(config, field), f"model.{field}", more)
+        if isinstance(table, Mapping):
+            check_entry(table, name, f"model.{field}")
 
 
 def check_frontend(config: ModelConfig) -> None:

@@ -8,6 +8,7 @@ from seq2seq_jax.data import pipeline
 from seq2seq_jax.data.arrays import ARRAYS
 from seq2seq_jax.errors import InputError, choose
 from seq2seq_jax.evaluation.metrics import METRICS, measure
+from seq2seq_jax.extending import ours
 from seq2seq_jax.inference.options import check_coverage
 from seq2seq_jax.nn import checks as model_checks
 from seq2seq_jax.nn.encoder import ENCODERS
@@ -58,11 +59,16 @@ def check(config: Config) -> None:
 
 
 def check_metric(config: Config) -> None:
-    """Refuse a metric that there is none of."""
+    """Refuse a metric that there is none of, and one of a user's that fails."""
     metric, series = config.training.metric, config.series.given
     choose(["loss", *(HIGHER if series else METRICS)], metric, "training.metric")
     if metric in METRICS:  # a package that it needs may be missing
         measure([metric], [""], [[""]])
+    for name in METRICS:
+        if ours(METRICS[name].function):
+            continue
+        # Its fault must not show after the first thousand updates.
+        measure([name], ["", "a b"], [["a"], ["a b", "b"]])
 
 
 def check_kind(config: Config) -> None:

@@ -12,8 +12,10 @@ import numpy as np
 
 from seq2seq_jax.config import Config
 from seq2seq_jax.data.corpus import Corpus
+from seq2seq_jax.data.kinds import own_units
 from seq2seq_jax.data.pipeline import Prepared, eval_batches
 from seq2seq_jax.evaluation.metrics import METRICS, Options, chosen, measure, units_of
+from seq2seq_jax.extending import check_entry
 from seq2seq_jax.inference.lengths import read_length_ratio
 from seq2seq_jax.inference.predictor import Predictor
 from seq2seq_jax.nn import model
@@ -25,10 +27,13 @@ from seq2seq_jax.training.objective import cut_of
 from seq2seq_jax.training.step import eval_step
 from seq2seq_jax.types import Batch, Params
 
+for one in METRICS:
+    check_entry(METRICS, one, "metric")
 HIGHER = {name: metric.higher_is_better for name, metric in METRICS.items()}
 HIGHER |= series_metrics.HIGHER
 TITLES = {"loss": "loss", "perplexity": "perplexity", "accuracy": "token accuracy"} | {
-    name: f"{metric.title} (%)" for name, metric in METRICS.items()
+    name: f"{metric.title} ({metric.unit})" if metric.unit else metric.title
+    for name, metric in METRICS.items()
 }
 TITLES |= series_metrics.TITLES
 
@@ -161,7 +166,8 @@ class Evaluator:
         metric = self._config.training.metric
         idle.discard(metric)
         names = [name for name in chosen(metric) if name not in idle]
-        options = Options(units_of(self._config.data.target_tokenizer))
+        kind = self._config.data.target_tokenizer
+        options = Options(units_of(kind, own_units(kind)))
         measured = measure(names, said, targets, options)
         samples = [
             {"source": source, "reference": " | ".join(accepted), "hypothesis": text}

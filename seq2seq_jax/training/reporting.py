@@ -212,6 +212,8 @@ class Reporter:
         """Report an evaluation on the development set."""
         shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
         self.log(f"step {step:,}  dev  {shown}{'  best so far' if best else ''}")
+        if nan := [name for name, value in values.items() if math.isnan(value)]:
+            self.log(f"warning: not a number, so no best: {', '.join(nan)}")
 
     def samples(self, samples: list[dict[str, str]]) -> None:
         """Show sources, references and hypotheses."""

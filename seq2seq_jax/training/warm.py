@@ -195,11 +195,9 @@ def matched(old: Tokenizer, new: Tokenizer) -> Rows:
     return Rows(ours, theirs, (new.size, old.size))
 
 
-def shapes_of(config: ModelConfig, source: int, target: int) -> dict[str, tuple]:
-    """The shape of each parameter by its path."""
-    tree = jax.eval_shape(
-        lambda: model.init_params(jax.random.key(0), config, source, target)
-    )
+def shapes_of(config: ModelConfig, *sizes: int) -> dict[str, tuple]:
+    """The shape of each parameter by its path; the sizes are `init_params`'s."""
+    tree = jax.eval_shape(lambda: model.init_params(jax.random.key(0), config, *sizes))
     return {name: leaf.shape for name, leaf in fingerprints.plain(tree).items()}
 
 
