@@ -5,7 +5,7 @@
 What listening asks of a model, with data made here: about eight frames a letter, no
 frame enough to tell it. The encoder is Listen, Attend and Spell's (Chan 2016), whose
 layers halve the length; attention is Chorowski 2015's, which sees where it looked
-last. Measured, with other encoders and scores: docs/captions.md.
+last. Measured, with a score that does not: docs/listening.md.
 """
 
 from seq2seq_jax.config import Config, DataConfig, ModelConfig, TrainingConfig

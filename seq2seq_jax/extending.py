@@ -2,6 +2,7 @@
 
 import traceback
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from seq2seq_jax.errors import InputError
@@ -16,9 +17,11 @@ FILE_FIRST = (
 def ours(function: Callable[..., Any]) -> bool:
     """Whether a function is this package's, whose behaviour the tests hold.
 
-    >>> ours(ours), ours(len)
-    (True, False)
+    >>> ours(ours), ours(len), ours(partial(partial(called), "name"))
+    (True, False, True)
     """
+    while isinstance(function, partial):
+        function = function.func
     return str(getattr(function, "__module__", "")).startswith("seq2seq_jax.")
 
 

@@ -69,6 +69,9 @@ def check_score(config: ModelConfig) -> None:
 def check_encoder(config: ModelConfig) -> None:
     """Annotations as many and as wide as the config says."""
     encoder, name = ENCODERS[config.encoder], f"model.encoder {config.encoder!r}"
+    # To choose a backend asks for the devices, which no process may before it joins
+    # the others.
+    config = replace(config, backend="scan")
 
     def encode() -> Any:
         inits = layers.initializers()
