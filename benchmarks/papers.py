@@ -227,7 +227,11 @@ def decode(
         beam, penalty = SEARCHES[name]
         some = sources if name == MAIN else sources[:COMPARED]
         found = predictor.translate(
-            some, beam_size=beam, length_penalty=penalty, alignments=False
+            some,
+            beam_size=beam,
+            length_penalty=penalty,
+            stop="ended",  # as all numbers of docs/papers.md were found
+            alignments=False,
         )
         rows = [
             (x, hypotheses[0].text, y)

@@ -102,7 +102,7 @@ def load_ours(spec: Spec) -> Model:
             beam_size=spec["beam"],
             length_penalty_kind="average" if translation else "none",
             # As the others of the task do.
-            stop="first" if translation else "exact",
+            stop="first" if translation else "ended",
             max_output_length=None if translation else LONGEST,
             alignments=False,
         )

@@ -57,8 +57,7 @@ def get_config(variant: str = "soft") -> Config:
 
 
 # The alignment, lambda of the loss for places looked at more or less than once, epochs,
-# the highest rate, and the weight of the entropy of what is drawn (`soft` draws nothing:
-# that of all recipes).
+# the highest rate, the weight of the entropy of what is drawn (`soft` draws nothing).
 VARIANTS = {
     "soft": ("global", 0.1, 40, 2e-3, 0.01),
     "hard": ("hard", 0.0, 20, 1e-3, 0.0),

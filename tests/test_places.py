@@ -78,7 +78,9 @@ def expected(params, state, limit, places, prune, alpha):
         if prune is not None and ended:
             least = max(ended)[0] - prune
             alive = [one for one in alive if score(one[0], length) >= least]
-        if len(ended) >= SIZE or not alive:
+        if not alive:
+            break
+        if len(ended) >= SIZE and max(ended)[0] >= score(alive[0][0], length):
             break
     return sorted(ended, key=lambda one: -one[0])[:BEST]
 

@@ -25,7 +25,8 @@ from searches import (
 
 from seq2seq_jax.inference import beams
 from seq2seq_jax.inference.penalties import gnmt_coverage
-from seq2seq_jax.inference.search import beam_search, beam_step, largest_ahead
+from seq2seq_jax.inference.search import beam_search, beam_step
+from seq2seq_jax.inference.stopping import largest_ahead
 from seq2seq_jax.inference.topk import top_k
 from seq2seq_jax.types import BOS, EOS, PAD, UNK
 
@@ -85,7 +86,7 @@ def test_the_first_n_do_not_depend_on_n(penalty):
 
 
 def test_stopping_early_saves_steps():
-    params, state = toy(5, 6, end=5.0)
+    params, state = toy(7, 6, end=5.0)
     seen = []
 
     def counted(params, state, tokens):

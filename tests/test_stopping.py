@@ -1,11 +1,13 @@
 """When a search stops, against a beam search in plain lists."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from searches import PENALTIES, VOCAB, find, follow, same, score, toy
 
+from seq2seq_jax.inference import search
 from seq2seq_jax.inference.penalties import LENGTH_PENALTIES
-from seq2seq_jax.inference.search import STOPS
+from seq2seq_jax.inference.stopping import STOPS
 from seq2seq_jax.types import BOS, EOS, PAD
 
 SIZE, LIMIT = 4, 9
@@ -27,14 +29,17 @@ def plain(params, state, stop):
         best = [pair for pair in order[:SIZE] if pair[0][-1] == EOS]
         ended += [(score(MEAN, total, tokens, state), tokens) for tokens, total in best]
         living = [pair for pair in order if pair[0][-1] != EOS][:SIZE]
-        if len(ended) >= SIZE or (stop == "first" and order[0][0][-1] == EOS):
+        enough = len(ended) >= SIZE
+        if stop == "ahead" and enough and living:
+            enough = max(ended)[0] >= living[0][1] / length
+        if enough or (stop == "first" and order[0][0][-1] == EOS):
             break
     return max(ended)
 
 
 def test_no_penalty_and_no_rule_is_excused():
     assert {kind for kind, *_ in PENALTIES} == set(LENGTH_PENALTIES)
-    assert set(STOPS) == {"exact", "first"}  # what `plain` and the next test know
+    assert set(STOPS) == {"ahead", "ended", "first"}  # what `plain` knows
 
 
 @pytest.mark.parametrize("stop", STOPS)
@@ -58,12 +63,41 @@ def test_the_rules_differ_and_are_one_to_greedy_search():
     params, state = toy(1, 30, end=3.0)
     limits = [LIMIT] * 30
     for size, equal in ((SIZE, False), (1, True)):
-        exact, first = (
+        ahead, ended, first = (
             find(params, state, limits, size, MEAN, max_length=LIMIT, stop=stop)
-            for stop in ("exact", "first")
+            for stop in ("ahead", "ended", "first")
         )
-        if equal:
-            same(exact, first)
-        else:
-            assert (exact.scores >= first.scores - 1e-6).all()
-            assert (exact.scores > first.scores + 1e-3).any()
+        for better, worse in ((ahead, ended), (ended, first)):
+            if equal:
+                same(better, worse)
+            else:
+                assert (better.scores >= worse.scores - 1e-6).all()
+                assert (better.scores > worse.scores + 1e-3).any()
+
+
+def test_a_word_is_found_though_more_than_the_beam_has_have_ended_before_it():
+    """Each step an ending is a tenth as probable as going on: as of letters."""
+    word = [EOS + 1 + (n % 2) for n in range(7)]
+    here = np.full((len(word) + 1, VOCAB), 1e-6)
+    for time, letter in enumerate(word):
+        here[time, [letter, EOS]] = 0.89, 0.1
+    here[-1, EOS] = 1.0
+    table = jnp.log(jnp.array(here / here.sum(1, keepdims=True)))
+
+    def step(shared, time, tokens):
+        return time + 1, table[time], jnp.ones((*tokens.shape, 1))
+
+    def best(stop):
+        found = search.beam_search(
+            step,
+            (),
+            jnp.zeros(1, jnp.int32),
+            jnp.array([8]),
+            max_length=8,
+            beam_size=3,
+            stop=stop,
+        )
+        return found.tokens[0, 0, : int(found.lengths[0, 0]) - 1].tolist()
+
+    assert best("ahead") == word
+    assert len(best("ended")) < len(word)

@@ -40,6 +40,7 @@ ROWS = (
         "inference.topk",
         "inference.penalties",
         "inference.places",
+        "inference.stopping",
         "inference.constraints",
         "inference.diverse",
         "inference.following",

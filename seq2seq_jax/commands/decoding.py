@@ -58,9 +58,10 @@ class Search(Model):
     """a: n tokens score log-probability / ((5 + n) / 6)^a; 0: none; paper's: 0.2"""
     length_penalty_kind: Literal["gnmt", "average", "none"] = "gnmt"
     """gnmt: Wu et al. 2016, as above; average: / n^a, with a = 1 a mean; none"""
-    stop: Literal["exact", "first"] = "exact"
-    """exact: a search goes on while anything could still beat its best output; first:
-    until the best continuation is an ending, as in OpenNMT-py: faster"""
+    stop: Literal["ahead", "ended", "first"] = "ahead"
+    """ahead: a search goes on until as many as the beam have ended and none that lives
+    is better by now; ended: until so many have ended, as in fairseq; first: until the
+    best continuation is an ending, as in OpenNMT-py: faster"""
     places: Literal["kept", "shared", "lost"] = "kept"
     """what ends leaves its place in the beam to another (kept), at the next step only
     (shared: Sutskever 2014), or to none (lost: GroundHog, Bahdanau 2014)"""

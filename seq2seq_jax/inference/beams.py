@@ -95,7 +95,7 @@ class Rules(NamedTuple):
         beam_size, n_best: K, the hypotheses alive at a time; N, at most K.
         forbidden: ids that are never said.
         bos, eos: what every hypothesis starts from, and what ends it.
-        stop: when a row's search is over, an entry of `search.STOPS`; of beams alone.
+        stop: when a row's search is over, an entry of `stopping.STOPS`; of beams alone.
         places: whether endings take places in a beam, an entry of `places.PLACES`.
         prune: leave out of a beam what is so much worse than the best; None: nothing.
     """
@@ -110,7 +110,7 @@ class Rules(NamedTuple):
     forbidden: tuple[int, ...] = (PAD, BOS)
     bos: int = BOS
     eos: int = EOS
-    stop: str = "exact"
+    stop: str = "ahead"
     places: str = "kept"
     prune: jax.Array | None = None
 

@@ -29,7 +29,8 @@ from seq2seq_jax.inference.beams import (
     trace_back,
 )
 from seq2seq_jax.inference.following import with_token_log_probs
-from seq2seq_jax.inference.search import beam_step, largest_ahead
+from seq2seq_jax.inference.search import beam_step
+from seq2seq_jax.inference.stopping import largest_ahead
 from seq2seq_jax.traced import hoist
 from seq2seq_jax.types import Hypotheses
 

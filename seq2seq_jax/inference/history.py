@@ -26,7 +26,8 @@ from seq2seq_jax.inference.parted import Choices, Numbers, of_beams, terms
 from seq2seq_jax.inference.predictor import Predictor
 from seq2seq_jax.inference.programs import Members
 from seq2seq_jax.inference.results import Hypothesis
-from seq2seq_jax.inference.search import beam_step, largest_ahead
+from seq2seq_jax.inference.search import beam_step
+from seq2seq_jax.inference.stopping import largest_ahead
 from seq2seq_jax.types import EOS, Hypotheses, Params
 
 

@@ -39,7 +39,8 @@ from seq2seq_jax.inference.beams import (
     run,
 )
 from seq2seq_jax.inference.constraints import marked
-from seq2seq_jax.inference.search import Continued, largest_ahead, moved
+from seq2seq_jax.inference.search import Continued, moved
+from seq2seq_jax.inference.stopping import largest_ahead
 from seq2seq_jax.inference.topk import top_k
 from seq2seq_jax.types import EOS, PAD, Array, Hypotheses
 

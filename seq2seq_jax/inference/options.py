@@ -9,7 +9,7 @@ from seq2seq_jax.evaluation.utilities import UTILITIES
 from seq2seq_jax.inference.lengths import Bounds
 from seq2seq_jax.inference.penalties import LENGTH_PENALTIES
 from seq2seq_jax.inference.places import PLACES
-from seq2seq_jax.inference.search import STOPS
+from seq2seq_jax.inference.stopping import STOPS
 from seq2seq_jax.nn.scores import SCORES
 
 SEEDS = 1 << 32
@@ -29,7 +29,7 @@ class Search:
         max_output_length: tokens, EOS included; None: by the text's length.
         alignments: whether outputs have them.
         length_penalty_kind: the penalty, an entry of `LENGTH_PENALTIES`.
-        stop: when the search of a text is over, an entry of `search.STOPS`.
+        stop: when the search of a text is over, an entry of `stopping.STOPS`.
         places: whether what has ended takes places in the beam, an entry of `PLACES`.
         prune: leave out tokens, and living hypotheses, that are so many nats worse than
             the best; None: nothing.
@@ -72,7 +72,7 @@ class Search:
     max_output_length: int | None
     alignments: bool
     length_penalty_kind: str = "gnmt"
-    stop: str = "exact"
+    stop: str = "ahead"
     places: str = "kept"
     prune: float | None = None
     coverage_penalty: float = 0.0
@@ -181,11 +181,12 @@ def check_stop(search: Search) -> None:
             f"{name} is {getattr(search, name)!r}, but there is no beam that it is a "
             f"rule of: expected a beam_size above 1, no samples and no groups"
         )
-    if search.stop != "exact" and (search.outputs > 1 or sampled):
+    alone = search.stop == "first" and search.outputs > 1
+    if alone or (search.stop != "ahead" and sampled):
         asked = "samples" if sampled else f"n_best {search.outputs}"
         raise InputError(
-            f"stop is {search.stop!r} with {asked}, but that rule ends a search at its "
-            f"first output: expected 'exact'"
+            f"stop is {search.stop!r} with {asked}, but that rule is for a search of "
+            f"one output: expected 'ahead'"
         )
 
 
@@ -248,10 +249,10 @@ def check_groups(search: Search) -> None:
         return
     if search.temperature is not None:
         raise InputError(f"groups is {search.groups} with samples, expected 1")
-    if search.stop != "exact" or search.repetition_penalty != 1:
+    if search.stop != "ahead" or search.repetition_penalty != 1:
         raise InputError(
             f"groups is {search.groups} with stop {search.stop!r} and "
-            f"repetition_penalty {search.repetition_penalty}, expected 'exact' and 1: "
+            f"repetition_penalty {search.repetition_penalty}, expected 'ahead' and 1: "
             f"the groups' outputs are ranked by the model's own log-probabilities"
         )
 

@@ -55,7 +55,7 @@ class Choices(NamedTuple):
             where there are draws, `n_best` samples.
         alignments: whether the result has them, else None.
         length_penalty_kind: an entry of `LENGTH_PENALTIES`.
-        stop: an entry of `search.STOPS`.
+        stop: an entry of `stopping.STOPS`.
         ngram: as in `constraints.Manners`.
         each: whether the result has log-probabilities of each token.
         places: an entry of `places.PLACES`.

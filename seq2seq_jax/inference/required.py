@@ -167,7 +167,7 @@ def check(search: Search) -> None:
     Raises:
         InputError: naming the option and what was expected.
     """
-    one = (("temperature", None), ("groups", 1), ("stop", "exact"), ("places", "kept"))
+    one = (("temperature", None), ("groups", 1), ("stop", "ahead"), ("places", "kept"))
     for name, expected in (*one, ("prune", None)):
         if (value := getattr(search, name)) != expected:
             raise InputError(

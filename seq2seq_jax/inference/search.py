@@ -13,9 +13,8 @@ the hypotheses of a row have in common (the encoder's output), never copied K ti
 Of all continuations the 2K best are looked at: an end marker among the K best of them
 ends its hypothesis, and the K best others live on, so endings never starve the beam. A
 hypothesis one token short of its row's limit can only be ended: every result ends with
-EOS, and its log-probability is the model's own for just those tokens. The search of a
-row is over when K hypotheses have ended, which makes a beam of 1 plain greedy search.
-Ended ones are ranked by (Wu et al. 2016, eq. 14)
+EOS, and its log-probability is the model's own for just those tokens. Ended ones are
+ranked by (Wu et al. 2016, eq. 14)
 
     s(Y) = log P(Y) / lp(|Y|) + cp(Y),    lp > 0,    cp <= 0
 
@@ -23,21 +22,8 @@ where the length counts EOS; of equal ones the first found comes first. The pena
 lp and cp rank what has ended and nothing else: living hypotheses of a row have one
 length, and what they leave out they may still say, so they go by log P alone.
 
-**When a row stops.** At that point, or as soon as nothing alive can still enter the
-`n_best` best. Let a hypothesis be alive with log-probability L <= 0, and let M be the
-largest lp of the lengths that it can still end with. However it goes on, to Y, log P(Y)
-<= L, since log-probabilities never rise; and cp(Y) <= 0. So
-
-    s(Y) <= log P(Y) / lp(|Y|) <= L / lp(|Y|) <= L / M
-
-and with the largest L of the row, one number bounds all that may come. Once the worst
-of the `n_best` best scores reaches it, nothing more can enter. This is exact: the first
-results depend neither on `n_best` nor on the other rows of the batch.
-
-`stop="first"` is OpenNMT-py's rule in its place: a row stops at the first step whose
-best continuation is an ending. What would have ended later, and might have scored
-better by its mean, is not found; so that rule is for a single output. Other rules of
-papers, for who has a place in the beam, stand in `places`.
+`stopping` tells when a row stops, `places` what rules of papers there are for who has a
+place in the beam.
 """
 
 import functools
@@ -64,6 +50,7 @@ from seq2seq_jax.inference.beams import (
 )
 from seq2seq_jax.inference.draws import draw, narrowed
 from seq2seq_jax.inference.places import near, near_the_best, outside
+from seq2seq_jax.inference.stopping import STOPS, Standing, largest_ahead
 from seq2seq_jax.inference.topk import top_k
 from seq2seq_jax.types import Hypotheses
 
@@ -244,8 +231,15 @@ def moved(
     alive = near_the_best(
         lives.log_probs, rules.divisors[time], finished.scores[:, 0], rules.prune
     )
-    stops = STOPS[rules.stop](rules, finished, ends, alive / ahead[:, time, None])
-    over = (time + 1 >= rules.limits) | (ended >= rules.beam_size) | stops
+    best_alive = alive[:, 0]
+    now = Standing(
+        finished=finished,
+        enough=ended >= rules.beam_size,
+        first_ends=ends[:, 0],
+        ahead=best_alive / rules.divisors[time],
+        bounds=best_alive / ahead[:, time],
+    )
+    over = (time + 1 >= rules.limits) | STOPS[rules.stop](rules, now)
     parents = lives.parents
     state, coverage = jax.tree.map(lambda x: pick(x, parents), (state, coverage))
     return Beam(
@@ -302,34 +296,3 @@ def best_of(old: Finished, new: Finished, size: int) -> Finished:
     both = jax.tree.map(lambda *x: jnp.concatenate(x, axis=1), old, new)
     rank = lax.top_k(both.scores, size)[1]
     return jax.tree.map(lambda x: pick(x, rank), both)
-
-
-def nothing_enters(
-    rules: Rules, finished: Finished, ends: jax.Array, bounds: jax.Array
-) -> jax.Array:
-    """`[B]`: nothing alive can still enter the `n_best` best; see the module's text."""
-    return finished.scores[:, rules.n_best - 1] >= bounds[:, 0]
-
-
-def best_ends(
-    rules: Rules, finished: Finished, ends: jax.Array, bounds: jax.Array
-) -> jax.Array:
-    """`[B]`: the best continuation of this step is an ending."""
-    return ends[:, 0]
-
-
-# When a row stops, before K hypotheses have ended: from the rules, the ended ones,
-# which of a step's K best are endings, and the bounds of what the living can score.
-STOPS: dict[str, Callable[..., jax.Array]] = {
-    "exact": nothing_enters,
-    "first": best_ends,
-}
-
-
-def largest_ahead(divisors: jax.Array, limits: jax.Array) -> jax.Array:
-    """`[B, T]`: the largest divisor that `t + 1` tokens can still come to, or 1."""
-    lengths = jnp.arange(1, len(divisors) + 1)
-    possible = jnp.where(lengths <= limits[:, None], divisors, 0.0)
-    largest = lax.cummax(possible, axis=1, reverse=True)
-    ahead = jnp.pad(largest[:, 1:], ((0, 0), (0, 1)))
-    return jnp.where(ahead > 0, ahead, 1.0)
