@@ -207,7 +207,7 @@ def test_an_empty_target_is_its_end():
             "length_penalty is 0.5, but length_penalty_kind is 'none'",
         ),
         ({"length_penalty_kind": "gmnt"}, "length_penalty_kind is 'gmnt'.*'gnmt'"),
-        ({"stop": "last"}, "stop is 'last', expected one of exact, first"),
+        ({"stop": "last"}, "stop is 'last', expected one of ahead, ended, first"),
         ({"stop": "first", "n_best": 2}, "stop is 'first' with n_best 2, but"),
         ({"stop": "first", "temperature": 1.0}, "stop is 'first' with samples, but"),
         ({"coverage_penalty": -0.1}, "coverage_penalty is -0.1, expected a finite"),
