@@ -22,7 +22,7 @@ from seq2seq_jax.types import BOS, EOS, PAD, Hypotheses
 
 Step = Callable[[Any, Any, jax.Array], tuple[Any, jax.Array, jax.Array]]
 FEWER = 2  # when no more than a row in so many goes on, the others are left behind
-LEAST = 20  # rows that go on by themselves; fewer are not worth another loop
+LEAST = 8  # rows that go on by themselves; fewer are not worth another loop
 
 
 @struct.dataclass
