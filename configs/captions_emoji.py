@@ -4,7 +4,7 @@
     python train.py configs/captions_emoji.py --workdir runs/captions \\
         --data.train-tsv runs/emoji/train.tsv --data.dev-tsv runs/emoji/dev.tsv \\
         --data.test-tsv runs/emoji/test.tsv
-    python train.py configs/captions_emoji.py:hard --workdir runs/hard \
+    python train.py configs/captions_emoji.py:hard --workdir runs/hard \\
         --training.init-from runs/captions --data.train-tsv ... as above
 
 Sources name rows of `images32.npz`, beside the lists. A small convolutional net,

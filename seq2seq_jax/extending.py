@@ -43,6 +43,12 @@ def check_entry(table: Mapping[str, Any], name: str, what: str) -> None:
         )
 
 
+def check_table(table: Mapping[str, Any], what: str) -> None:
+    """Refuse a table with such an entry."""
+    for name in table:
+        check_entry(table, name, what)
+
+
 def called(name: str, function: Callable[..., Any], *args: Any) -> Any:
     """What an entry's function gives; one that takes other arguments is told of.
 

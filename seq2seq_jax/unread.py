@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from seq2seq_jax.errors import InputError
-from seq2seq_jax.extending import check_entry
+from seq2seq_jax.extending import check_table
 
 
 class Readers(NamedTuple):
@@ -30,8 +30,8 @@ def by_tables(
     """
     found: dict[str, dict[str, list[str]]] = {}
     for choice, table in tables.items():
+        check_table(table, f"{section}.{choice}")
         for name, entry in table.items():
-            check_entry(table, name, f"{section}.{choice}")
             for field in entry.settings:
                 found.setdefault(field, {}).setdefault(choice, []).append(name)
 

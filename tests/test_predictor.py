@@ -210,6 +210,7 @@ def test_an_empty_target_is_its_end():
         ({"stop": "last"}, "stop is 'last', expected one of ahead, ended, first"),
         ({"stop": "first", "n_best": 2}, "stop is 'first' with n_best 2, but"),
         ({"stop": "first", "temperature": 1.0}, "stop is 'first' with samples, but"),
+        ({"stop": "ended", "temperature": 1.0}, "it is a rule of a beam"),
         ({"coverage_penalty": -0.1}, "coverage_penalty is -0.1, expected a finite"),
     ],
 )

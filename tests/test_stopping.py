@@ -1,5 +1,6 @@
 """When a search stops, against a beam search in plain lists."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -73,6 +74,26 @@ def test_the_rules_differ_and_are_one_to_greedy_search():
             else:
                 assert (better.scores >= worse.scores - 1e-6).all()
                 assert (better.scores > worse.scores + 1e-3).any()
+
+
+@pytest.mark.parametrize("stop", ["ahead", "ended"])
+@pytest.mark.parametrize("kind", [MEAN, ("gnmt", 1.0, 0.2)])
+def test_the_best_do_not_depend_on_how_many_are_asked_for(stop, kind):
+    params, state = toy(3, 20, end=2.0)
+    few, many = (
+        find(
+            params,
+            state,
+            [LIMIT] * 20,
+            SIZE,
+            kind,
+            max_length=LIMIT,
+            stop=stop,
+            n_best=n,
+        )
+        for n in (2, SIZE)
+    )
+    same(few, jax.tree.map(lambda x: x[:, :2], many))
 
 
 def test_a_word_is_found_though_more_than_the_beam_has_have_ended_before_it():

@@ -181,12 +181,15 @@ def check_stop(search: Search) -> None:
             f"{name} is {getattr(search, name)!r}, but there is no beam that it is a "
             f"rule of: expected a beam_size above 1, no samples and no groups"
         )
-    alone = search.stop == "first" and search.outputs > 1
-    if alone or (search.stop != "ahead" and sampled):
-        asked = "samples" if sampled else f"n_best {search.outputs}"
+    if search.stop != "ahead" and sampled:
         raise InputError(
-            f"stop is {search.stop!r} with {asked}, but that rule is for a search of "
-            f"one output: expected 'ahead'"
+            f"stop is {search.stop!r} with samples, but it is a rule of a beam: "
+            f"expected 'ahead'"
+        )
+    if search.stop == "first" and search.outputs > 1:
+        raise InputError(
+            f"stop is 'first' with n_best {search.outputs}, but that rule is for a "
+            f"search of one output: expected 'ahead' or 'ended'"
         )
 
 

@@ -2,10 +2,10 @@
 
 By the rule `ahead`, once K hypotheses have ended and the best of them is at least as
 good as the best living one, each by log P over lp of its length so far. K alone are not
-enough (the rule `ended`, of fairseq and others): a vocabulary of letters has
-time for K early ends before a long word is said, and beams found worse German forms
-than greedy search did. A beam of 1 is plain greedy search: what it ends with was better
-than any other continuation.
+enough (the rule `ended`, of fairseq and others): a vocabulary of letters has time for K
+early ends before a long word is said, and beams found worse German forms than greedy
+search did. A beam of 1 is plain greedy search: what it ends with was better than any
+other continuation.
 
 A row also stops as soon as nothing alive can still enter the `n_best` best, which the
 first results do not depend on. Let a hypothesis be alive with log-probability L <= 0,

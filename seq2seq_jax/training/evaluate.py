@@ -15,7 +15,7 @@ from seq2seq_jax.data.corpus import Corpus
 from seq2seq_jax.data.kinds import own_units
 from seq2seq_jax.data.pipeline import Prepared, eval_batches
 from seq2seq_jax.evaluation.metrics import METRICS, Options, chosen, measure, units_of
-from seq2seq_jax.extending import check_entry
+from seq2seq_jax.extending import check_table
 from seq2seq_jax.inference.lengths import read_length_ratio
 from seq2seq_jax.inference.predictor import Predictor
 from seq2seq_jax.nn import model
@@ -27,8 +27,7 @@ from seq2seq_jax.training.objective import cut_of
 from seq2seq_jax.training.step import eval_step
 from seq2seq_jax.types import Batch, Params
 
-for one in METRICS:
-    check_entry(METRICS, one, "metric")
+check_table(METRICS, "metric")
 HIGHER = {name: metric.higher_is_better for name, metric in METRICS.items()}
 HIGHER |= series_metrics.HIGHER
 TITLES = {"loss": "loss", "perplexity": "perplexity", "accuracy": "token accuracy"} | {
