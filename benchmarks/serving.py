@@ -8,6 +8,7 @@ a time too. Every answer is held against what `seq2seq-jax translate` prints for
 line. The clients run on the same machine and take their share of it.
 """
 
+import asyncio
 import http.client
 import json
 import re
@@ -25,7 +26,10 @@ from pathlib import Path
 import tyro
 
 PROGRAM = [sys.executable, "-m", "seq2seq_jax.cli"]
-JSON = {"Content-Type": "application/json"}
+HEAD = (
+    "POST /translate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    "Content-Length: {}\r\n\r\n"
+)
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,17 @@ class Options:
     """seconds for the one client"""
     beam_size: int = 5
     """of all requests"""
+    dtype: str = "float32"
+    """of products"""
+    shortlist: bool = False
+    """search by the workdir's shortlist"""
+
+    @property
+    def flags(self) -> list[str]:
+        """Of all commands."""
+        flags = ["--workdir", self.workdir, "--beam-size", self.beam_size]
+        flags += ["--dtype", self.dtype, *["--shortlist"] * self.shortlist]
+        return list(map(str, flags))
 
 
 @dataclass
@@ -79,9 +94,7 @@ def printed(options: Options, lines: Sequence[str]) -> list[str]:
     with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
         file.write("".join(f"{line}\n" for line in lines))
         file.flush()
-        flags = ["--workdir", options.workdir, "-i", file.name]
-        flags += ["--beam-size", options.beam_size]
-        command = [*PROGRAM, "translate", *map(str, flags)]
+        command = [*PROGRAM, "translate", *options.flags, "-i", file.name]
         done = subprocess.run(command, capture_output=True, check=True)
     return done.stdout.decode().split("\n")[:-1]
 
@@ -89,15 +102,7 @@ def printed(options: Options, lines: Sequence[str]) -> list[str]:
 @contextmanager
 def server(options: Options, *more: str) -> Iterator[int]:
     """A server's port; at the end it must stop in order."""
-    flags = [
-        "--workdir",
-        options.workdir,
-        "--port",
-        0,
-        "--beam-size",
-        options.beam_size,
-    ]
-    command = [*PROGRAM, "serve", *map(str, flags), *more]
+    command = [*PROGRAM, "serve", *options.flags, "--port", "0", *more]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     try:
@@ -124,38 +129,50 @@ def load(
     seconds: float,
 ) -> list[Tally]:
     """What each of the clients meets in that time."""
-    tallies = [Tally() for _ in range(clients)]
-    end = time.monotonic() + seconds
 
-    def client(number: int) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-        tally, place = tallies[number], number * len(lines) // clients
-        while time.monotonic() < end:
-            place = (place + 1) % len(lines)
-            begun = time.monotonic()
-            said = translated(connection, lines[place])
-            tally.seconds.append(time.monotonic() - begun)
-            tally.errors += said is None
-            tally.wrong += said is not None and said != answers[place]
+    async def all_of_them() -> list[Tally]:
+        end = time.monotonic() + seconds
+        begins = (number * len(lines) // clients for number in range(clients))
+        each = (client(port, lines, answers, begin, end) for begin in begins)
+        return list(await asyncio.gather(*each))
 
-    threads = [threading.Thread(target=client, args=(n,)) for n in range(clients)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return tallies
+    return asyncio.run(all_of_them())
 
 
-def translated(connection: http.client.HTTPConnection, line: str) -> str | None:
-    """The answer for a line; None: there was none."""
-    try:
-        connection.request("POST", "/translate", json.dumps({"texts": [line]}), JSON)
-        answer = connection.getresponse()
-        said = json.loads(answer.read())
-    except (OSError, http.client.HTTPException, ValueError):
-        connection.close()
+async def client(
+    port: int, lines: Sequence[str], answers: Sequence[str], place: int, end: float
+) -> Tally:
+    """Ask one line after another over one connection, until the end."""
+    tally = Tally()
+    streams = await asyncio.open_connection("127.0.0.1", port)
+    while time.monotonic() < end:
+        place = (place + 1) % len(lines)
+        begun = time.monotonic()
+        try:
+            said = await translated(*streams, lines[place])
+        except (OSError, EOFError, ValueError, LookupError):
+            said = None
+            streams[1].close()
+            streams = await asyncio.open_connection("127.0.0.1", port)
+        tally.seconds.append(time.monotonic() - begun)
+        tally.errors += said is None
+        tally.wrong += said is not None and said != answers[place]
+    streams[1].close()
+    return tally
+
+
+async def translated(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, line: str
+) -> str | None:
+    """The answer for a line; None: another one than 200."""
+    body = json.dumps({"texts": [line]}).encode()
+    writer.write(HEAD.format(len(body)).encode() + body)
+    head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+    size = int(head.partition("content-length:")[2].split()[0])
+    said = json.loads(await reader.readexactly(size))
+    if not head.startswith("http/1.1 200 "):
         return None
-    return said["translations"][0][0]["text"] if answer.status == 200 else None
+    return said["translations"][0][0]["text"]
 
 
 def sizes(port: int) -> float:

@@ -43,6 +43,15 @@ OURS, *_ = OF_OURS = [
     Toolkit(f"seq2seq_jax, {dtype}", kind, training.train_ours, training.our_intervals)
     for kind, dtype in training.DTYPES.items()
 ]
+LISTED = [
+    Toolkit(
+        f"seq2seq_jax, {training.DTYPES[trained]}, shortlist",
+        kind,
+        training.list_ours,
+        training.our_intervals,
+    )
+    for kind, trained in training.LISTED.items()
+]
 OTHERS = {
     "translation": [
         Toolkit("OpenNMT-py", "onmt", training.train_onmt, training.onmt_intervals),
@@ -137,8 +146,9 @@ def folder_of(options: Options) -> Iterator[Path]:
 
 
 def entered(options: Options) -> list[Toolkit]:
-    """Ours, then the task's others whose interpreters are given."""
-    found = [ours._replace(python=sys.executable) for ours in OF_OURS]
+    """Ours, for translation with shortlists too, and others that have interpreters."""
+    every = [*OF_OURS, *(LISTED if options.task == "translation" else [])]
+    found = [ours._replace(python=sys.executable) for ours in every]
     for toolkit in OTHERS[options.task]:
         python = getattr(options, f"{toolkit.kind}_python")
         if python:

@@ -92,7 +92,9 @@ def load_ours(spec: Spec) -> Model:
 
     keep_freed_memory()
     keep_compiled()
-    predictor = Predictor.load(f"{spec['folder']}/run", "latest")
+    trained, shortlist, _ = f"{spec['folder']}".partition("_shortlist")
+    run = f"{trained}/run"
+    predictor = Predictor.load(run, "latest", shortlist=bool(shortlist))
     predictor.length_ratio = RATIO
     translation = spec["task"] == "translation"
 
@@ -261,6 +263,8 @@ def train_yoyodyne(config: str, every: int, output: Path) -> None:
 LOADERS: dict[str, Callable[[Spec], Model]] = {
     "ours": load_ours,
     "ours_bfloat16": load_ours,
+    "ours_shortlist": load_ours,
+    "ours_bfloat16_shortlist": load_ours,
     "onmt": load_onmt,
     "marian": load_marian,
     "yoyodyne": load_yoyodyne,

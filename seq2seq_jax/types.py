@@ -69,6 +69,8 @@ class AttentionMemory:
         keys: `[..., S, A]` what the score compares a query with.
         mask: `[..., S]` bool.
         items, parts: as the encoder's output has them.
+        ready: whether values are not annotations but what the decoder's matrices make
+            of them, see `Decoder.readied`.
     """
 
     values: Array
@@ -76,6 +78,7 @@ class AttentionMemory:
     mask: Array
     items: Array | None = None
     parts: Array | None = None
+    ready: bool = struct.field(pytree_node=False, default=False)
 
 
 @struct.dataclass

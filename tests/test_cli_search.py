@@ -9,7 +9,7 @@ import shutil
 
 import numpy as np
 import pytest
-from command_line import refusal, succeed
+from command_line import refusal, run, succeed
 
 WORDS = ["abc", "cab", "dada", "bx", "acb", "xd", "bad", "cad", "dab", "ba"] * 12
 LINES = "dad\n\nbxc\ncaca\n"
@@ -246,3 +246,28 @@ def test_vectors_are_written_whole_or_not_at_all(workdir, tmp_path):
     assert "line 2 is not UTF-8" in wrong
     assert np.load(path).shape == found.shape
     assert sorted(x.name for x in tmp_path.iterdir()) == ["lines", "v.npy"]
+
+
+def test_a_shortlist_is_made_and_searched_by(workdir, tmp_path):
+    wish = ["translate", "--workdir", workdir, "--shortlist"]
+    said = refusal(*wish, stdin=LINES)
+    assert "has no shortlist.npz" in said and "seq2seq-jax shortlist" in said
+    made = run("shortlist", "--workdir", workdir, "--frequent", 1, "--likely", 2)
+    assert made.returncode == 0 and "from 120 pairs" in made.stderr.decode()
+    plain = succeed("translate", "--workdir", workdir, stdin=LINES)
+    assert succeed(*wish, stdin=LINES) == plain  # nothing that it says is left out
+    both = tmp_path / "a.txt", tmp_path / "b.txt"
+    both[0].write_text("dad\ncab\n", encoding="utf-8")
+    both[1].write_text("D A D\nC A B\n", encoding="utf-8")
+    files = ["--source", both[0], "--reference", both[1]]
+    flags = ["--workdir", workdir, "--shortlist", "--json"]
+    assert json.loads(succeed("evaluate", *flags, *files))["shortlist"] is True
+    files = ["--source", both[0], "--target", both[1]]
+    succeed("shortlist", "--workdir", workdir, *files, "--pairs", 1)
+    assert "samples" in refusal(*wish, "--sample", stdin=LINES)
+    make = ["shortlist", "--workdir", workdir]
+    assert "--source" in refusal(*make, "--source", both[0])
+    assert "--likely is 0" in refusal(*make, "--likely", 0)
+    both[1].write_text("D A D\n", encoding="utf-8")
+    assert "b.txt" in refusal(*make, *files)
+    assert "no-such" in refusal("shortlist", "--workdir", "no-such")

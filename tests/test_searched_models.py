@@ -32,13 +32,16 @@ EVERY = [
 def searches(params, config, source, mask):
     """A narrow beam, one of 1, greedy search, and a beam as wide as all outputs."""
     source = as_read(config, Batch(source, mask, mask, mask, mask)).source
-    model = programs.one_started(params, config, source, mask)
-    beam = functools.partial(beam_search, *model)
     limits, most = jnp.array(LIMITS), len(EVERY)
+    # Several hypotheses of a row may read another memory than one does.
+    one = programs.one_started(params, config, source, mask)
+    beam = functools.partial(
+        beam_search, *programs.one_started(params, config, source, mask, alive=BEAMS)
+    )
     return {
         "beam": beam(limits, beam_size=BEAMS, n_best=BEAMS, max_length=LENGTH),
-        "one": beam(limits, beam_size=1, max_length=LENGTH),
-        "greedy": greedy_search(*model, limits, max_length=LENGTH),
+        "one": beam_search(*one, limits, beam_size=1, max_length=LENGTH),
+        "greedy": greedy_search(*one, limits, max_length=LENGTH),
         "full": beam(
             jnp.array(SHORT_LIMITS), beam_size=most, n_best=most, max_length=SHORT
         ),

@@ -98,6 +98,8 @@ SEARCH = tuple(
 class Text(Search):
     """Which model, how it searches, and what text is made of its outputs."""
 
+    shortlist: flags.Switch = False
+    """say only what `seq2seq-jax shortlist` has found for a source: faster"""
     replace_unk: flags.Switch = False
     """in place of <unk>, the source word that it looked at most, or its translation"""
     dictionary: Path | None = None
@@ -128,6 +130,7 @@ def load(options: Model) -> "Predictor":
         mix=together(options).mix,
         dtype=options.dtype,
         raw=options.raw,
+        shortlist=getattr(options, "shortlist", False),
         warn=warn,
     )
     located(found, options)

@@ -31,7 +31,13 @@ Then also repeated: the share of trigrams that an output has said before.
 With --lead N: all of it of the first N words of a source, a baseline."""
 
 
-SAID = (*decoding.SEARCH, "replace_unk", "also", "mix")  # as_json repeats these
+SAID = (
+    *decoding.SEARCH,
+    "shortlist",
+    "replace_unk",
+    "also",
+    "mix",
+)  # as_json repeats these
 
 
 @dataclass(frozen=True, kw_only=True)

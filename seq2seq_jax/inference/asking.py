@@ -1,16 +1,19 @@
 """What a batch is asked for, row by row, as a search takes it."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from seq2seq_jax.inference import programs, required
+from seq2seq_jax.inference import programs, required, shortlist
+from seq2seq_jax.inference.batching import Group
 from seq2seq_jax.inference.constraints import FREE, Constraints
 from seq2seq_jax.inference.forbidden import NOTHING, Banned
 from seq2seq_jax.inference.inputs import Item
 from seq2seq_jax.inference.lengths import shortest
 from seq2seq_jax.inference.options import Search
+from seq2seq_jax.inference.parted import Choices, parted
+from seq2seq_jax.inference.shortlist import Columns, Shortlist
 
 
 class Wishes(NamedTuple):
@@ -27,6 +30,53 @@ class Wishes(NamedTuple):
     banned: Banned = NOTHING
     prefixed: bool = False
     holding: bool = False
+
+
+def arguments(
+    most: Callable[[int], int],
+    wishes: Wishes,
+    items: Sequence[Item],
+    group: Group,
+    max_length: int,
+    listed: Shortlist | None,
+) -> tuple[tuple[Any, ...], Choices]:
+    """What `programs.decode` takes behind the sources, and its choices.
+
+    Args:
+        most: the largest length of an output by that of its source.
+        wishes: of all.
+        items: of the batch.
+        group: its shape.
+        max_length: of the predictor.
+        listed: what may be said; None: any token.
+    """
+    unused = [0] * (group.rows - len(items))
+    longest, each = limits(most, wishes, items, group.length, max_length)
+    wish = asked(wishes, items, each, (group.rows, longest))
+    banned, columns = wishes.banned, None
+    if listed is not None:
+        columns = columns_of(listed, wishes, items, group)
+        banned, wish = shortlist.moved(columns, listed.size, banned, wish)
+    numbers, choices = parted(wishes.search, longest, banned)
+    return (
+        np.array(each + unused, np.int32),
+        np.array([item.number for item in items] + unused, np.uint32),
+        numbers,
+        wish,
+        columns,
+    ), choices
+
+
+def columns_of(
+    listed: Shortlist, wishes: Wishes, items: Sequence[Item], group: Group
+) -> Columns:
+    """What a batch may say: what is listed for its sources, and what it has to say."""
+    allowed = []
+    for item in items:
+        must = [token for held in item.required for token in held]
+        must += item.target if wishes.prefixed else []
+        allowed.append(listed.allowed(item.source, must))
+    return listed.columns(allowed, *group[1:])
 
 
 def limits(

@@ -36,15 +36,15 @@ def length_edges(longest: int, count: int = EDGES) -> list[int]:
 
     >>> length_edges(100)
     [8, 16, 24, 40, 64, 100]
-    >>> length_edges(5)
-    [5]
+    >>> length_edges(40), length_edges(5)
+    ([8, 12, 16, 24, 32, 40], [5])
     """
     if longest <= SHORTEST:
         return [longest]
     ratio = (longest / SHORTEST) ** (1 / (count - 1))
     ideal = (SHORTEST * ratio**i for i in range(count - 1))
     return sorted(
-        {min(8 * math.ceil(x / 8 - 1e-6), longest) for x in ideal} | {longest}
+        {min(4 * math.ceil(x / 4 - 1e-6), longest) for x in ideal} | {longest}
     )
 
 

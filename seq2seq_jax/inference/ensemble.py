@@ -52,6 +52,7 @@ class Ensemble(Predictor):
         ratios = [member.length_ratio for member in members]
         known = [ratio for ratio in ratios if ratio is not None]
         self.length_ratio = max(known) if len(known) == len(ratios) else None
+        self.shortlist = first.shortlist
         self.warn = warn
         self.looking = looking(members)
         self.params, self.config, self.model = first.params, first.config, first.model

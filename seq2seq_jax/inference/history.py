@@ -27,6 +27,7 @@ from seq2seq_jax.inference.predictor import Predictor
 from seq2seq_jax.inference.programs import Members
 from seq2seq_jax.inference.results import Hypothesis
 from seq2seq_jax.inference.search import beam_step
+from seq2seq_jax.inference.shortlist import Columns
 from seq2seq_jax.inference.stopping import largest_ahead
 from seq2seq_jax.types import EOS, Hypotheses, Params
 
@@ -113,12 +114,14 @@ def decode(
     rows: jax.Array,
     numbers: Numbers,
     asked: Constraints = FREE,
+    columns: Columns | None = None,
     *,
     config: ModelConfig | Members,
     choices: Choices,
 ) -> tuple[Hypotheses, Any]:
     """As `programs.decode` by beam search; also, by step, what `steps` notes."""
-    parts, mask = programs.started(params, config, source, lengths)
+    given = params, config, source, lengths, choices.beam_size, columns
+    parts, mask = programs.started(*given)
     step, shared, state = programs.bound(parts, numbers, choices, asked)
     wishes = of_beams(numbers, choices) | terms(numbers, choices, mask)
     rules = beams.make_rules(limits, shared, **wishes)
@@ -126,6 +129,10 @@ def decode(
     found = beams.trace_back(beam, choices.n_best)
     if choices.each:
         found = with_token_log_probs(*parts, found)
+    if columns is not None:
+        ids = jnp.asarray(columns.ids)
+        found = found.replace(tokens=ids[found.tokens])  # type: ignore[attr-defined]
+        noted = (noted[0], ids[noted[1]], *noted[2:])
     return found, noted
 
 

@@ -115,20 +115,23 @@ class Search:
         )
 
 
-def check(search: Search, vocabulary: int, attention: str) -> None:
+def check(
+    search: Search, vocabulary: int, attention: str, listed: bool = False
+) -> None:
     """Refuse impossible options.
 
     Args:
         search: the options.
         vocabulary: the size of the target's.
         attention: `model.attention` of the config.
+        listed: whether outputs say what a shortlist has.
 
     Raises:
         InputError: naming the option, its value and what was expected.
     """
     check_sizes(search, vocabulary)
     check_ratios(search)
-    check_sampling(search)
+    check_sampling(search, listed)
     if not 0 < search.repetition_penalty < math.inf:
         raise InputError(
             f"repetition_penalty is {search.repetition_penalty}, expected a finite "
@@ -275,9 +278,14 @@ def check_ratios(search: Search) -> None:
         )
 
 
-def check_sampling(search: Search) -> None:
-    """Refuse options of sampling that cannot be."""
+def check_sampling(search: Search, listed: bool) -> None:
+    """Refuse options of sampling that cannot be; `listed`: see `check`."""
     if search.temperature is not None:
+        if listed:
+            raise InputError(
+                "samples are drawn from all tokens, but there is a shortlist: expected "
+                "a search, or no shortlist"
+            )
         if not 0 <= search.temperature < math.inf:
             raise InputError(
                 f"temperature is {search.temperature}, expected a finite number, 0 or "

@@ -33,9 +33,9 @@ from seq2seq_jax.inference.batching import Group
 from seq2seq_jax.inference.inputs import Item, check_texts, is_text, warn_user
 from seq2seq_jax.inference.lengths import FREE, Bounds
 from seq2seq_jax.inference.options import Search
-from seq2seq_jax.inference.parted import parted
 from seq2seq_jax.inference.required import Required
 from seq2seq_jax.inference.results import Hypothesis, Score
+from seq2seq_jax.inference.shortlist import Shortlist
 from seq2seq_jax.nn import checks, ends, model
 from seq2seq_jax.nn.heads import HEADS
 from seq2seq_jax.nn.scores import SCORES
@@ -61,6 +61,7 @@ class Predictor:
         length_ratio: an output has at most this times the tokens of its text, and 5;
             None: twice as many, and 10.
         dtype: of products, float32 or bfloat16; None: as `config` says.
+        shortlist: what outputs may say, by their texts; None: any token.
         warn: called with one line where something was not as it should be.
     """
 
@@ -74,6 +75,7 @@ class Predictor:
         max_length: int = 100,
         length_ratio: float | None = None,
         dtype: str | None = None,
+        shortlist: Shortlist | None = None,
         warn: Callable[[str], None] = warn_user,
     ):
         if dtype is not None:
@@ -87,6 +89,7 @@ class Predictor:
         self.target_tokenizer = target_tokenizer
         self.max_length = max_length
         self.length_ratio = length_ratio
+        self.shortlist = shortlist
         self.warn = warn
 
     @classmethod
@@ -97,6 +100,7 @@ class Predictor:
         *,
         dtype: str | None = None,
         raw: bool = False,
+        shortlist: bool = False,
         warn: Callable[[str], None] = warn_user,
     ) -> "Predictor":
         """Read what a training left in its workdir, wherever that was moved to.
@@ -107,13 +111,16 @@ class Predictor:
             dtype: of products, float32 or bfloat16; None: as in training.
             raw: the parameters as trained, where `training.ema` has averaged them; the
                 average is used else.
+            shortlist: outputs say what the workdir's shortlist has for their texts.
             warn: told of damaged checkpoints too.
 
         Raises:
             InputError: it is no workdir, its config cannot be, or it has no such
                 checkpoint.
         """
-        found = trained.load(workdir, checkpoint, raw=raw, warn=warn)
+        found = trained.load(
+            workdir, checkpoint, raw=raw, shortlist=shortlist, warn=warn
+        )
         return cls(
             found.params,
             found.config.model,
@@ -122,6 +129,7 @@ class Predictor:
             max_length=found.config.data.max_length,
             length_ratio=found.length_ratio,
             dtype=dtype,
+            shortlist=found.shortlist,
             warn=warn,
         )
 
@@ -158,7 +166,7 @@ class Predictor:
         pairs = inputs.begun(texts, prefixes, window)
         numbers = beam_size, n_best, length_penalty, max_output_length
         search = Search(*numbers, alignments and self.looks, **more)
-        options.check(search, self.target_tokenizer.size, self.attention)
+        options.check(search, self.target_tokenizer.size, self.attention, self.listed)
         if search.replace_unk:
             unknown.check(self.attention, *self.tokenizers)
         banned = forbidden.banned(tuple(search.forbidden), self.target_tokenizer)
@@ -169,7 +177,7 @@ class Predictor:
             window,
             length_of=lambda item: item.length,
             edges=batching.length_edges(self.max_length),
-            rows_of=partial(programs.rows_of, alive=search.alive),
+            rows_of=partial(programs.rows_of, alive=search.alive, listed=self.listed),
             begin=partial(self.begin_search, wishes),
             finish=partial(self.read_hypotheses, search),
             blank=[results.nothing(search.alignments, search.token_log_probs)],
@@ -238,6 +246,11 @@ class Predictor:
         return SCORES[self.attention].looks
 
     @property
+    def listed(self) -> bool:
+        """Whether outputs say what a shortlist has."""
+        return self.shortlist is not None
+
+    @property
     def tokenizers(self) -> tuple[Tokenizer, Tokenizer]:
         """Of the source and of the target."""
         return self.source_tokenizer, self.target_tokenizer
@@ -275,23 +288,12 @@ class Predictor:
         decode: Callable[..., Any] = programs.decode,
     ) -> Any:
         """Start on a batch of `translate`, by that program, and do not wait for it."""
-        unused = [0] * (group.rows - len(items))
         most = partial(self.limit, bounds=wishes.search.bounds)
-        longest, limits = asking.limits(
-            most, wishes, items, group.length, self.max_length
+        given, choices = asking.arguments(
+            most, wishes, items, group, self.max_length, self.shortlist
         )
-        asked = asking.asked(wishes, items, limits, (group.rows, longest))
-        numbers, choices = parted(wishes.search, longest, wishes.banned)
-        return decode(
-            self.params,
-            *self.sources(items, group),
-            np.array(limits + unused, np.int32),
-            np.array([i.number for i in items] + unused, np.uint32),
-            numbers,
-            asked,
-            config=self.model,
-            choices=choices,
-        )
+        sources = self.sources(items, group)
+        return decode(self.params, *sources, *given, config=self.model, choices=choices)
 
     def sources(self, items: list[Item], group: Group) -> tuple[Any, Any]:
         """What a model reads of a batch: ids `[B, S]`, and their lengths `[B]`."""

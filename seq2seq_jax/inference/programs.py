@@ -21,6 +21,7 @@ from seq2seq_jax.inference.holding import holding_search
 from seq2seq_jax.inference.mixing import MIXES, mean_weights, mixed
 from seq2seq_jax.inference.parted import Choices, Numbers, of_beams, terms
 from seq2seq_jax.inference.search import beam_search, greedy_search, sample_search
+from seq2seq_jax.inference.shortlist import ROWS, Columns
 from seq2seq_jax.nn import model
 from seq2seq_jax.types import (
     BOS,
@@ -61,6 +62,7 @@ def decode(
     rows: jax.Array,
     numbers: Numbers,
     asked: Constraints = FREE,
+    columns: Columns | None = None,
     *,
     config: ModelConfig | Members,
     choices: Choices,
@@ -75,14 +77,21 @@ def decode(
         rows: `[B]` a number for each row, which its samples depend on.
         numbers, choices: the search, as `parted` gives it.
         asked: of the outputs, row by row.
+        columns: the tokens that may be said; `numbers` and `asked` are by their places
+            then. None: all.
         config: the model's; see `Members` for several.
     """
-    model_parts, mask = started(params, config, source, lengths)
+    alive = choices.n_best if numbers.draws is not None else choices.beam_size
+    model_parts, mask = started(params, config, source, lengths, alive, columns)
     parts = bound(model_parts, numbers, choices, asked)
     search = search_of(numbers, choices, rows, model_parts, asked)
     found = search(*parts, limits, **terms(numbers, choices, mask))
     if choices.each and choices.groups == 1:
         found = with_token_log_probs(*model_parts, found)
+    if columns is not None:
+        found = dataclasses.replace(
+            found, tokens=jnp.asarray(columns.ids)[found.tokens]
+        )
     return found if choices.alignments else dataclasses.replace(found, alignments=None)
 
 
@@ -129,38 +138,61 @@ def search_of(
 
 
 def started(
-    params: Params, config: ModelConfig | Members, source: Any, lengths: Any
+    params: Params,
+    config: ModelConfig | Members,
+    source: Any,
+    lengths: Any,
+    alive: int = 1,
+    columns: Columns | None = None,
 ) -> tuple[tuple[Step, Any, Any], jax.Array]:
     """A search's step function, what its rows share and their state; and a mask.
 
-    Arguments as those of `decode`. The mask is true at the real positions that weights
-    tell of; they may be fewer than the source's.
+    Arguments as those of `decode`, and how many hypotheses a row has. The mask is true
+    at the real positions that weights tell of; they may be fewer than the source's.
     """
     if isinstance(config, Members):
         each = zip(params, config.configs, source, lengths, strict=True)
-        parts, masks = zip(*(started(*member) for member in each), strict=True)
+        parts, masks = zip(
+            *(started(*one, alive, columns) for one in each), strict=True
+        )
         return mixed(parts, config.mix, config.looking), masks[0]
     mask = jnp.arange(source.shape[1]) < lengths[:, None]
-    parts = one_started(params, config, source, mask)
-    return parts, jnp.asarray(parts[1].mask)[:, 0]
+    parts = one_started(params, config, source, mask, alive, columns)
+    return parts, jnp.asarray(parts[1][0].mask)[:, 0]
 
 
 def one_started(
-    params: Params, config: ModelConfig, source: jax.Array, mask: jax.Array
-) -> tuple[Step, AttentionMemory, Any]:
+    params: Params,
+    config: ModelConfig,
+    source: jax.Array,
+    mask: jax.Array,
+    alive: int = 1,
+    columns: Columns | None = None,
+) -> tuple[Step, tuple[AttentionMemory, jax.Array | None], Any]:
     """One model as a step function, what its rows share, and their first state."""
     memory, state = model.start(
         params, config, model.encode(params, config, source, mask)
     )
+    if alive > 1:
+        memory, state = model.readied(params, config, memory, state)
     # One memory serves all beams: [B, 1, S, C].
     memory = jax.tree.map(lambda x: x[:, None], memory)
 
-    def step(memory: AttentionMemory, state: Any, tokens: jax.Array) -> tuple:
-        state, logits, weights = model.step(params, config, memory, state, tokens)
-        log_probs = jax.nn.log_softmax(logits.astype(jnp.float32))
-        return state, log_probs, weights.astype(jnp.float32)
+    ids = own = None
+    if columns is not None:
+        ids, own = jnp.asarray(columns.ids), jnp.asarray(columns.own)[:, None]
+        params, config = model.narrowed(params, config, ids)
 
-    return step, memory, state
+    def step(shared: tuple, state: Any, tokens: jax.Array) -> tuple:
+        memory, own = shared
+        read = tokens if ids is None else ids[tokens]
+        state, logits, weights = model.step(params, config, memory, state, read)
+        logits = logits.astype(jnp.float32)
+        if own is not None:
+            logits = jnp.where(own, logits, -jnp.inf)
+        return state, jax.nn.log_softmax(logits), weights.astype(jnp.float32)
+
+    return step, (memory, own), state
 
 
 @functools.partial(jax.jit, static_argnames=("config",))
@@ -181,13 +213,14 @@ def token_log_probs(
     return mean, mean_weights(looks, config.looking).astype(jnp.float32)
 
 
-def rows_of(length: int, alive: int) -> int:
-    """Rows of a search's batch of that padded length.
+def rows_of(length: int, alive: int, listed: bool = False) -> int:
+    """Rows of a search's batch of that padded length; `listed`: by a shortlist.
 
     >>> rows_of(100, alive=5), rows_of(10, alive=5)
     (40, 102)
     """
-    return max(1, min(TOKENS // length, HYPOTHESES // alive))
+    rows = max(1, min(TOKENS // length, HYPOTHESES // alive))
+    return min(rows, ROWS) if listed else rows
 
 
 def teacher_forced(

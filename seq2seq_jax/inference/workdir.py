@@ -7,12 +7,15 @@ from typing import NamedTuple
 
 import jax
 
-from seq2seq_jax.config import Config
+from seq2seq_jax.config import Config, ModelConfig
 from seq2seq_jax.data import tokenizers
 from seq2seq_jax.data.tokenizers import Tokenizer
 from seq2seq_jax.errors import InputError
+from seq2seq_jax.inference import shortlist as shortlists
 from seq2seq_jax.inference.lengths import length_ratio
+from seq2seq_jax.inference.shortlist import Shortlist
 from seq2seq_jax.nn import checks, model
+from seq2seq_jax.nn.heads import HEADS
 from seq2seq_jax.types import Params
 
 
@@ -24,6 +27,7 @@ class Trained(NamedTuple):
         config: of the training.
         source, target: tokenisers.
         length_ratio: see `Predictor`.
+        shortlist: where it was asked for.
     """
 
     params: Params
@@ -31,6 +35,7 @@ class Trained(NamedTuple):
     source: Tokenizer
     target: Tokenizer
     length_ratio: float | None
+    shortlist: Shortlist | None
 
 
 def load(
@@ -38,6 +43,7 @@ def load(
     checkpoint: str | int,
     *,
     raw: bool,
+    shortlist: bool,
     warn: Callable[[str], None],
 ) -> Trained:
     """Read a workdir, wherever it was moved to; arguments as in `Predictor.load`.
@@ -62,6 +68,9 @@ def load(
         tokenizers.load(workdir / "tokenizers", side) for side in ("source", "target")
     )
     source = dataclasses.replace(source, parts=config.model.sources)
+    if shortlist:
+        check_narrow(config.model)
+    listed = shortlists.load(workdir) if shortlist else None
     like = jax.eval_shape(
         lambda: model.init_params(
             jax.random.key(0), config.model, source.size, target.size
@@ -71,7 +80,16 @@ def load(
     checkpoints = Checkpoints(workdir / "checkpoints", log=warn, origin=here)
     found = checkpoints.load(checkpoint, like, raw=raw)
     ratio = length_ratio(found.origin, workdir / "lengths.json")
-    return Trained(found.params, config, source, target, ratio)
+    return Trained(found.params, config, source, target, ratio, listed)
+
+
+def check_narrow(config: ModelConfig) -> None:
+    """Refuse a shortlist for a model whose head may say more than a vocabulary."""
+    if HEADS[config.head].narrow is None:
+        raise InputError(
+            f"a shortlist is of a vocabulary, but model.head is {config.head!r}, which "
+            f"says something else: expected 'vocabulary'"
+        )
 
 
 def check(folder: Path) -> None:

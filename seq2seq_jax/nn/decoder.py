@@ -103,6 +103,21 @@ def start(
     return memory, DecoderState(carry, context, looked)
 
 
+def readied(
+    params: Params, config: ModelConfig, memory: AttentionMemory, state: DecoderState
+) -> tuple[AttentionMemory, DecoderState]:
+    """Memory and first state for a search that has several hypotheses of a row.
+
+    As the entry's `readied` makes them, or as they are where it has none, or where
+    attention reads the annotations themselves for more than contexts.
+    """
+    ready = DECODERS[config.decoder].readied
+    one = config.attention_heads == 1 and config.combination != "hierarchical"
+    if ready is None or not one or not attention.context_size(config):
+        return memory, state
+    return ready(part_feed(params, config), config, memory, state)
+
+
 def make_noise(
     key: Key, config: ModelConfig, like: Array, steps: tuple[int, ...] = ()
 ) -> Noise:

@@ -16,6 +16,8 @@ from seq2seq_jax.nn import layers, maxout
 from seq2seq_jax.nn.stack import Noise, feed_share, look, run_layers
 from seq2seq_jax.types import Array, AttentionMemory, DecoderState, Params
 
+Read = Array | maxout.Share  # what a readout reads of a context
+
 
 def advance(
     params: Params,
@@ -24,7 +26,7 @@ def advance(
     state: DecoderState,
     projected: jax.Array,
     noise: Noise,
-) -> tuple[DecoderState, tuple[jax.Array, jax.Array]]:
+) -> tuple[DecoderState, tuple[jax.Array, Read]]:
     """Bahdanau 2014, section 3.1: e_ij = a(s_{i-1}, h_j) -> c_i -> s_i.
 
     s_i = f(s_{i-1}, y_{i-1}, c_i): the query is the top layer's old state, the new
@@ -32,10 +34,38 @@ def advance(
     """
     query, seeds = state.carry[-1][-1], noise.looks
     looked, context = look(params, config, memory, query, state.attention, seeds)
-    feed = layers.apply_mask(context, noise.inputs[0])
-    projected = projected + feed_share(params, feed)
-    carry, output = run_layers(params, config, state.carry, projected, noise)
-    return DecoderState(carry, context, looked), (output, context)
+    share, seen = read(params, memory, context, noise)
+    carry, output = run_layers(params, config, state.carry, projected + share, noise)
+    return DecoderState(carry, context, looked), (output, seen)
+
+
+def read(
+    params: Params, memory: AttentionMemory, context: Array, noise: Noise
+) -> tuple[Array, Read]:
+    """A context's share of the gates, and what the readout reads of it."""
+    if memory.ready:
+        gates = params["layers"][0]["feed"].shape[-1]
+        return context[..., :gates], maxout.Share(context[..., gates:])
+    return feed_share(params, layers.apply_mask(context, noise.inputs[0])), context
+
+
+def readied(
+    params: Params, config: ModelConfig, memory: AttentionMemory, state: DecoderState
+) -> tuple[AttentionMemory, DecoderState]:
+    """Values [F h_j ; C_o h_j] for h_j: contexts are then what is made of them.
+
+    F c_i = sum_j a_ij (F h_j), and so C_o c_i: the two products of a context, one of
+    them the largest of a step, are made once for each annotation, for all steps and
+    all beams. Without noise alone: what it leaves out of c_i is no longer there.
+    """
+    own = maxout.context_rows(params["own"], config)
+    both = jnp.concatenate([params["layers"][0]["feed"], own], axis=-1)
+    values = layers.matmul(memory.values, both)
+    context = layers.matmul(state.context, both)
+    return (
+        memory.replace(values=values, ready=True),  # type: ignore[attr-defined]
+        DecoderState(state.carry, context, state.attention),
+    )
 
 
 def appendix_advance(
@@ -45,7 +75,7 @@ def appendix_advance(
     state: DecoderState,
     projected: jax.Array,
     noise: Noise,
-) -> tuple[DecoderState, tuple[jax.Array, jax.Array]]:
+) -> tuple[DecoderState, tuple[jax.Array, Read]]:
     """Bahdanau 2014, A.2.2: as `advance`, with the features (s_{i-1}, c_i).
 
     s_{i-1} is the query: the top layer's old state itself, without what a residual
@@ -79,22 +109,22 @@ def groundhog_advance(
     state: DecoderState,
     projected: jax.Array,
     noise: Noise,
-) -> tuple[DecoderState, tuple[jax.Array, jax.Array, jax.Array]]:
+) -> tuple[DecoderState, tuple[jax.Array, Read, jax.Array]]:
     """GroundHog: s_{i-1} = f(s_{i-2}, y_{i-1}, c_{i-1}) -> c_i = attend(s_{i-1}).
 
     So what is read out, and looks, has read the last word already, with the context of
     the step before. At the first step there is no word: s_0 looks as it is. Features:
     (s_{i-1}, c_i, 0 at the first step, else 1).
     """
-    feed = layers.apply_mask(state.context, noise.inputs[0])
-    projected = projected + feed_share(params, feed)
-    moved, _ = run_layers(params, config, state.carry, projected, noise)
+    share, _ = read(params, memory, state.context, noise)
+    moved, _ = run_layers(params, config, state.carry, projected + share, noise)
     later = jnp.asarray(state.attention.time > 0)[..., None]
     carry = jax.tree.map(partial(jnp.where, later), moved, state.carry)
     query, seeds = carry[-1][-1], noise.looks
     looked, context = look(params, config, memory, query, state.attention, seeds)
+    _, seen = read(params, memory, context, noise)
     first = later.astype(context.dtype)
-    return DecoderState(carry, context, looked), (query, context, first)
+    return DecoderState(carry, context, looked), (query, seen, first)
 
 
 def groundhog_readout(

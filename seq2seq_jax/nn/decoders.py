@@ -53,6 +53,9 @@ class Decoder(NamedTuple):
         unroll: `(params, config, memory, state, projected, noise) -> (features, seen)`
             of all steps; `partial(scan_steps, advance)` serves any entry.
         memory: `(own params, config, memory) -> memory` that it attends to.
+        readied: `(params, config, memory, state) -> (memory, state)` by whose contexts
+            `advance` finds the same with fewer products, where many hypotheses read one
+            memory, and without noise; None: there is no such way.
         looked: `(state before, state after) -> stack.seen` of the look whose context a
             step's output read.
         refuse: `(config) -> reason` why it cannot serve a config and a way out, or "".
@@ -72,6 +75,7 @@ class Decoder(NamedTuple):
     readout: Callable[..., jax.Array]
     unroll: Callable[..., tuple[Any, tuple]]
     memory: Callable[..., AttentionMemory] = lambda params, config, memory: memory
+    readied: Callable[..., tuple[AttentionMemory, DecoderState]] | None = None
     looked: Looked = looks_now
     refuse: Callable[[ModelConfig], str] = lambda config: ""
     reads: bool = False
@@ -126,6 +130,7 @@ def bahdanau(advance: Callable[..., tuple[DecoderState, Any]]) -> Decoder:
         advance=advance,
         readout=maxout.readout,
         unroll=partial(scan_steps, advance),
+        readied=decoder_bahdanau.readied,
         settings=("readout_size",),
     )
 

@@ -28,6 +28,8 @@ class Head(NamedTuple):
         sampled_loss: `(params, readout, targets, mask, negatives [k], dtype,
             table=None) -> Sums`, the target against sampled tokens alone; its params
             and table are float32, products are `dtype`. None: there is none.
+        narrow: `(params, ids [N], table=None) -> params` of the head that says these
+            tokens alone, as 0 to N - 1, with a matrix of its own. None: none can.
         copies: whether it may say a token of the source: `init` is also told how much
             wider than R the readout is, for its gate, and there is no `cut`.
         width: of a head that says numbers: `(config) -> W`, how many of each target;
@@ -41,6 +43,7 @@ class Head(NamedTuple):
     apply: Callable[..., jax.Array]
     loss: Callable[..., Sums]
     sampled_loss: Callable[..., Sums] | None = None
+    narrow: Callable[..., Params] | None = None
     copies: bool = False
     width: Callable[[ModelConfig], int] | None = None
     point: Callable[[jax.Array], jax.Array] = real_heads.first
@@ -74,6 +77,18 @@ def vocabulary(params: Params, readout: Array, table: Array | None = None) -> ja
     """
     kernel = params["kernel"] if table is None else table.T
     return layers.matmul(readout, kernel) + params["bias"]
+
+
+def vocabulary_narrow(params: Params, ids: Array, table: Array | None = None) -> Params:
+    """The columns of W and b that say these ids.
+
+    >>> import jax.numpy as jnp
+    >>> whole = {"kernel": jnp.arange(6.0).reshape(2, 3), "bias": jnp.zeros(3)}
+    >>> vocabulary_narrow(whole, jnp.array([2, 0]))["kernel"].tolist()
+    [[2.0, 0.0], [5.0, 3.0]]
+    """
+    kernel = params["kernel"][:, ids] if table is None else table[ids].T
+    return {"kernel": kernel, "bias": params["bias"][ids]}
 
 
 def vocabulary_loss(
@@ -145,7 +160,11 @@ def real_head(
 
 HEADS = {
     "vocabulary": Head(
-        vocabulary_init, vocabulary, vocabulary_loss, vocabulary_sampled_loss
+        vocabulary_init,
+        vocabulary,
+        vocabulary_loss,
+        vocabulary_sampled_loss,
+        vocabulary_narrow,
     ),
     "pointer": Head(pointer_init, pointer, pointer_loss, copies=True),
     "mean": real_head(real_heads.mean, real_heads.squared_error, lambda config: 1),

@@ -1,6 +1,6 @@
 """The deep output of Bahdanau's and Cho's decoders: one layer of maxima over pairs."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +8,12 @@ import jax.numpy as jnp
 from seq2seq_jax.config import ModelConfig
 from seq2seq_jax.nn import attention, layers, sizes
 from seq2seq_jax.types import Array, Params
+
+
+class Share(NamedTuple):
+    """C_o c_i `[..., 2 l]`, in the place of the context c_i itself."""
+
+    value: Array
 
 
 def size(config: ModelConfig) -> int:
@@ -46,5 +52,14 @@ def readout(
     [5.0]
     """
     output, context = features
+    if isinstance(context, Share):
+        known = jnp.concatenate([output, embedded], axis=-1)
+        cut = params | {"kernel": params["kernel"][: known.shape[-1]]}
+        return maxima(layers.dense(cut, known) + context.value)
     together = jnp.concatenate([output, embedded, context], axis=-1)
     return maxima(layers.dense(params, together))
+
+
+def context_rows(params: Params, config: ModelConfig) -> jax.Array:
+    """C_o `[C, 2 l]`."""
+    return jnp.asarray(params["kernel"])[-attention.context_size(config) :]

@@ -6,6 +6,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -108,6 +109,28 @@ def start(
     params = layers.cast_kernels(params, config.dtype)
     memory, state = decoder.start(params["decoder"], config, encoded)
     return memory.replace(items=encoded.items), state  # type: ignore[attr-defined]
+
+
+def narrowed(
+    params: Params, config: ModelConfig, ids: Array
+) -> tuple[Params, ModelConfig]:
+    """Parameters and config of the model whose output layer says these ids alone.
+
+    Its logits `[..., N]` are those of `ids [N]`; what it reads are tokens as before.
+    """
+    narrow = HEADS[config.head].narrow
+    assert narrow is not None, f"the head {config.head!r} cannot say less"
+    head = narrow(params["head"], ids, tied_table(params, config))
+    tied = "input" if is_input_tied(config) else "none"
+    return params | {"head": head}, replace(config, tied_embeddings=tied)
+
+
+def readied(
+    params: Params, config: ModelConfig, memory: AttentionMemory, state: DecoderState
+) -> tuple[AttentionMemory, DecoderState]:
+    """What `start` gave, for many hypotheses: `step` has fewer products then."""
+    params = layers.cast_kernels(params, config.dtype)
+    return decoder.readied(params["decoder"], config, memory, state)
 
 
 def step(

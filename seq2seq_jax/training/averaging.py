@@ -21,7 +21,12 @@ from seq2seq_jax.training.checkpoints import Checkpoints
 from seq2seq_jax.types import Params
 
 # What inference reads beside the checkpoint, and whether it may be missing.
-FILES = {"config.json": False, "lengths.json": True, "series.json": True}
+FILES = {
+    "config.json": False,
+    "lengths.json": True,
+    "series.json": True,
+    "shortlist.npz": True,
+}
 FOLDERS = ("tokenizers",)
 TRIES = 9  # to read checkpoints before a training deletes them
 
