@@ -43,7 +43,7 @@ def load(
     checkpoint: str | int,
     *,
     raw: bool,
-    shortlist: bool,
+    shortlist: bool = False,
     warn: Callable[[str], None],
 ) -> Trained:
     """Read a workdir, wherever it was moved to; arguments as in `Predictor.load`.
