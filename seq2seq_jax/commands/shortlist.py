@@ -13,13 +13,13 @@ from seq2seq_jax.errors import InputError
 
 DESCRIPTION = """Find which target tokens each source token may become.
 
-A search with --shortlist says only these and the most frequent ones (Jean et al.
+A search with --shortlist says only these and the most frequent ones (Jean et
 
-2015): the output layer is a fraction of itself, and translating up to twice as fast.
+al. 2015): its output layer is a fraction of the whole, which makes it faster.
 
-By IBM Model 1 on the training's own pairs, or on those of two files; written into
+By IBM Model 1 on the training's own pairs, or on those of two files; written
 
-the workdir, as shortlist.npz."""
+into the workdir, as shortlist.npz."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +84,8 @@ def main(args: Sequence[str], prog: str) -> None:
         f"searches about, by its lines: {widths}",
         file=sys.stderr,
     )
+    if found.widths.min() >= found.size:
+        decoding.warn("that is no fewer than there are: searches will be no faster")
 
 
 def sample(
