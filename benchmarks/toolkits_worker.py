@@ -92,9 +92,9 @@ def load_ours(spec: Spec) -> Model:
 
     keep_freed_memory()
     keep_compiled()
-    trained, shortlist, _ = f"{spec['folder']}".partition("_shortlist")
-    run = f"{trained}/run"
-    predictor = Predictor.load(run, "latest", shortlist=bool(shortlist))
+    kind = spec["toolkit"].removesuffix("_shortlist")
+    run, listed = Path(spec["folder"]).with_name(kind) / "run", kind != spec["toolkit"]
+    predictor = Predictor.load(run, "latest", shortlist=listed)
     predictor.length_ratio = RATIO
     translation = spec["task"] == "translation"
 

@@ -7,7 +7,7 @@ import itertools
 import jax
 import numpy as np
 import pytest
-from predictors import TINY, close, params_of, predictor, texts, tokenizer
+from predictors import LETTERS, TINY, close, params_of, predictor, texts, tokenizer
 
 from seq2seq_jax.config import ModelConfig
 from seq2seq_jax.data import lexical
@@ -161,17 +161,33 @@ def test_neither_the_batch_nor_n_best_changes_a_result(wish):
         close(alone, every[0])
 
 
-def test_what_is_asked_of_outputs_holds_with_a_list_too():
+def unlisted(found, line):
+    """The last letter that the outputs of a line would not have."""
+    ids = tokenizer().encode(LETTERS)
+    listed = found.allowed([*tokenizer().encode(line), EOS])
+    return [a for a, i in zip(LETTERS, ids, strict=True) if i not in listed][-1]
+
+
+def test_what_must_be_said_may_be_said_though_it_is_not_listed():
+    found, lines = listing(), texts(8, longest=3)
+    model_of = predictor(shortlist=found)
+    for line in lines:  # by itself: all lists together lack nothing
+        letter = unlisted(found, line)
+        ((begun,),) = model_of.translate([line], prefixes=[letter])
+        ((held,),) = model_of.translate(
+            [line], required=[[letter]], max_output_ratio=3.0
+        )
+        assert begun.text.startswith(letter) and letter in held.text
+
+
+def test_what_is_forbidden_is_not_said_with_a_list_either():
     model_of, lines = predictor(shortlist=listing()), texts(8)
-    begun = model_of.translate(lines, prefixes=["pa"] * 8)
-    assert all(best.text.startswith("pa") for best, *_ in begun)
-    held = model_of.translate(lines, required=[["on"]] * 8, max_output_ratio=3.0)
-    assert all("on" in best.text for best, *_ in held)
     plain = [best.text for best, *_ in model_of.translate(lines)]
-    letter, pair = plain[0][0], plain[0][:2]
-    never = model_of.translate(lines, forbidden=(letter, pair, plain[1][:2]))
-    for best, *_ in never:
-        assert letter not in best.text and plain[1][:2] not in best.text
+    pairs = [text[:2] for text in plain if len(text) > 1]
+    assert len(pairs) > 2
+    for never in ([pairs[0][0], pairs[1][0]], pairs):
+        for best, *_ in model_of.translate(lines, forbidden=tuple(never)):
+            assert not any(text in best.text for text in never)
 
 
 def test_a_tree_of_a_search_says_what_the_search_says():
@@ -277,13 +293,13 @@ def test_widths_are_those_that_neighbours_need():
     assert all(a <= b for a, b in pairs)
 
 
-def test_masked_columns_reach_no_gradient_free_search_as_nan():
+def test_more_beams_than_a_short_list_feeds_give_no_nan():
     model_of = predictor(shortlist=listing(frequent=0, likely=1))
     for every in model_of.translate(texts(10), beam_size=5, n_best=5):
         assert all(np.isfinite(one.log_prob) for one in every if one.tokens)
 
 
-def test_params_stay_whole_for_scores():
+def test_scores_are_over_all_tokens():
     lines = texts(4)
     plain, listed = predictor(), predictor(shortlist=listing())
     both = zip(plain.score(lines, lines), listed.score(lines, lines), strict=True)

@@ -31,13 +31,8 @@ Then also repeated: the share of trigrams that an output has said before.
 With --lead N: all of it of the first N words of a source, a baseline."""
 
 
-SAID = (
-    *decoding.SEARCH,
-    "shortlist",
-    "replace_unk",
-    "also",
-    "mix",
-)  # as_json repeats these
+# Options that as_json repeats.
+SAID = (*decoding.SEARCH, "shortlist", "replace_unk", "also", "mix")
 
 
 @dataclass(frozen=True, kw_only=True)

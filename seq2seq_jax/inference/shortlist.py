@@ -158,10 +158,9 @@ def made(
     if source.dump() == target.dump():
         table = np.column_stack([table, np.arange(source.size, dtype=np.int32)])
     counts = Counter(token for _, said in pairs for token in said)
-    common = [token for token, _ in counts.most_common(frequent)]
+    common = np.array([i for i, _ in counts.most_common(frequent)], np.int32)
     nothing = np.zeros(0, np.int32)
-    common_ids = np.array(common, np.int32)
-    found = Shortlist(common_ids, table, nothing, nothing, target.size)
+    found = Shortlist(common, table, nothing, nothing, target.size)
     step = -(-len(pairs) // TRIED) or 1
     sources = sorted((said for said, _ in pairs[::step]), key=len)
     lists = [(len(said) + 1, found.allowed(said)) for said in sources]  # EOS

@@ -61,7 +61,9 @@ def readied(
     own = maxout.context_rows(params["own"], config)
     both = jnp.concatenate([params["layers"][0]["feed"], own], axis=-1)
     values = layers.matmul(memory.values, both)
-    context = layers.matmul(state.context, both)
+    # Of the first context, which is zeros, they are zeros.
+    shape = (*state.context.shape[:-1], both.shape[-1])
+    context = jnp.zeros_like(state.context, shape=shape)
     return (
         memory.replace(values=values, ready=True),  # type: ignore[attr-defined]
         DecoderState(state.carry, context, state.attention),
