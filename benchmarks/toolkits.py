@@ -11,7 +11,7 @@ Translation: DIR holds `train.X`, `val.X` and `test_2016_flickr.X` for both lang
 input feeding. g2p: DIR holds `train.tsv`, `dev.tsv` and `test.tsv`, spelling and
 phonemes; embeddings of 128, a BiLSTM of 512 + 512, an LSTM decoder of 512 that attends
 with its old state. Both: dropout 0.2, Adam, 64 pairs an update, float32, all cores.
-Ours is there with bfloat16 products too.
+Ours is there with bfloat16 products too, and searches float32's model in int8.
 
 Each toolkit trains with its own program, one after the other. Then all models stay
 loaded and search in turns, the same number of beams, with the same length penalty; what
@@ -43,14 +43,17 @@ OURS, *_ = OF_OURS = [
     Toolkit(f"seq2seq_jax, {dtype}", kind, training.train_ours, training.our_intervals)
     for kind, dtype in training.DTYPES.items()
 ]
-LISTED = [
+NAMES = {
+    "ours_int8": "int8",
+    "ours_shortlist": "float32, shortlist",
+    "ours_bfloat16_shortlist": "bfloat16, shortlist",
+    "ours_int8_shortlist": "int8, shortlist",
+}
+SEARCHING = [
     Toolkit(
-        f"seq2seq_jax, {training.DTYPES[trained]}, shortlist",
-        kind,
-        training.list_ours,
-        training.our_intervals,
+        f"seq2seq_jax, {NAMES[kind]}", kind, training.list_ours, training.our_intervals
     )
-    for kind, trained in training.LISTED.items()
+    for kind in training.SEARCHED
 ]
 OTHERS = {
     "translation": [
@@ -147,7 +150,8 @@ def folder_of(options: Options) -> Iterator[Path]:
 
 def entered(options: Options) -> list[Toolkit]:
     """Ours, for translation with shortlists too, and others that have interpreters."""
-    every = [*OF_OURS, *(LISTED if options.task == "translation" else [])]
+    searching = SEARCHING if options.task == "translation" else SEARCHING[:1]
+    every = [*OF_OURS, *searching]
     found = [ours._replace(python=sys.executable) for ours in every]
     for toolkit in OTHERS[options.task]:
         python = getattr(options, f"{toolkit.kind}_python")

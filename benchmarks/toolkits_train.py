@@ -40,7 +40,8 @@ HERE = Path(__file__).resolve().parent
 LONGEST = 40  # g2p: characters or phonemes of a sequence at most
 TOLD = {"translation": ("sentence", "BLEU"), "g2p": ("word", "words right, %")}
 DTYPES = {"ours": "float32", "ours_bfloat16": "bfloat16"}  # of ours, by kind
-LISTED = {f"{kind}_shortlist": kind for kind in DTYPES}  # whose model each searches
+SEARCHED = {"ours_int8": "ours", "ours_shortlist": "ours"}  # whose model each searches
+SEARCHED |= {"ours_bfloat16_shortlist": "ours_bfloat16", "ours_int8_shortlist": "ours"}
 Intervals = list[tuple[int, float]]  # pairs and seconds, from the first update on
 
 
@@ -73,7 +74,7 @@ class Work(NamedTuple):
 
     def lines(self, toolkit: "Toolkit") -> Path:
         """The file that it searches: ours cuts text into pieces for itself."""
-        cut = self.task == "translation" and toolkit.kind not in {**DTYPES, **LISTED}
+        cut = self.task == "translation" and toolkit.kind not in {**DTYPES, **SEARCHED}
         return self.folder / ("test.pieces" if cut else "test.source")
 
     def quality(self, outputs: list[list[str]]) -> float:
@@ -203,13 +204,13 @@ def train_ours(python: str, work: Work, folder: Path) -> list[str]:
 
 def list_ours(python: str, work: Work, folder: Path) -> list[str]:
     """A shortlist for a model that is trained already."""
-    run = work.folder / LISTED[folder.name] / "run"
+    run = work.folder / SEARCHED[folder.name] / "run"
     return [python, "-m", "seq2seq_jax.cli", "shortlist", f"--workdir={run}"]
 
 
 def our_intervals(work: Work, folder: Path) -> Intervals:
     """Seconds are those of `timings.jsonl`; pairs are counted in the plan."""
-    folder = work.folder / LISTED.get(folder.name, folder.name)
+    folder = work.folder / SEARCHED.get(folder.name, folder.name)
     plan, found, last = BatchPlan(work.data.train, work.config), [], 0
     for line in lines_of(folder / "run" / "timings.jsonl"):
         values = json.loads(line)
@@ -346,5 +347,4 @@ def made(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
 
 def yoyodyne_intervals(work: Work, folder: Path) -> Intervals:
     """What the clock wrote."""
-    path = folder / "clock.json"
-    return [tuple(pair) for pair in json.loads(path.read_text(encoding="utf-8"))]
+    return [tuple(pair) for pair in json.loads((folder / "clock.json").read_text())]

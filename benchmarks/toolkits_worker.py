@@ -87,14 +87,20 @@ def load_ours(spec: Spec) -> Model:
     import seq2seq_jax
     from seq2seq_jax.allocation import keep_freed_memory
     from seq2seq_jax.compilation import keep_compiled
+    from seq2seq_jax.exporting.programs import plain
     from seq2seq_jax.inference.predictor import Predictor
     from seq2seq_jax.types import EOS
 
     keep_freed_memory()
     keep_compiled()
-    kind = spec["toolkit"].removesuffix("_shortlist")
-    run, listed = Path(spec["folder"]).with_name(kind) / "run", kind != spec["toolkit"]
-    predictor = Predictor.load(run, "latest", shortlist=listed)
+    kind, listed = spec["toolkit"], spec["toolkit"].endswith("_shortlist")
+    name = kind.removesuffix("_shortlist").removesuffix("_int8")
+    predictor = Predictor.load(
+        Path(spec["folder"]).with_name(name) / "run",
+        "latest",
+        dtype="int8" if "_int8" in kind else None,
+        shortlist=listed,
+    )
     predictor.length_ratio = RATIO
     translation = spec["task"] == "translation"
 
@@ -117,10 +123,7 @@ def load_ours(spec: Spec) -> Model:
             for one in best
         ]
 
-    # What is trained; `model.prepared` has added a table that follows from it.
-    target = predictor.params["target"]
-    trained = predictor.params | {"target": {"table": target["table"]}}
-    parameters = sum(leaf.size for leaf in jax.tree.leaves(trained))
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(plain(predictor.params)))
     return Model(search, pieces, parameters, seq2seq_jax.__version__)
 
 
@@ -263,8 +266,10 @@ def train_yoyodyne(config: str, every: int, output: Path) -> None:
 LOADERS: dict[str, Callable[[Spec], Model]] = {
     "ours": load_ours,
     "ours_bfloat16": load_ours,
+    "ours_int8": load_ours,
     "ours_shortlist": load_ours,
     "ours_bfloat16_shortlist": load_ours,
+    "ours_int8_shortlist": load_ours,
     "onmt": load_onmt,
     "marian": load_marian,
     "yoyodyne": load_yoyodyne,

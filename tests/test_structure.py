@@ -23,7 +23,7 @@ ROWS = (
     ("types", "fields", "extending"),
     ("config_data", "config_model", "config_series", "config_training"),
     ("config", "flags", "program", "compilation"),
-    ("limits", "unread", "traced"),
+    ("limits", "unread", "traced", "nn.quantised"),
     (
         "nn.gates",
         "nn.joined",

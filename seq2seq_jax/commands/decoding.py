@@ -30,9 +30,9 @@ class Model:
     """folder of the training run; it may have been moved"""
     checkpoint: str = "best"
     """best, latest, or the number of a step"""
-    dtype: Literal["float32", "bfloat16"] | None = None
-    """of products; bfloat16: faster for many lines, a little less exact; None: the
-    training's"""
+    dtype: Literal["float32", "bfloat16", "int8"] | None = None
+    """of products; bfloat16 and int8: faster on processors that have instructions for
+    them, a little less exact; None: the training's"""
     raw: flags.Switch = False
     """of a training with training.ema: the parameters, not their moving average"""
 

@@ -17,12 +17,13 @@ from jax import export, lax
 
 from seq2seq_jax.config import ModelConfig
 from seq2seq_jax.exporting import weights
-from seq2seq_jax.inference import forbidden, programs
+from seq2seq_jax.inference import eight_bits, forbidden, programs
 from seq2seq_jax.inference.constraints import FREE, Constraints
 from seq2seq_jax.inference.lengths import shortest as shortest_of
 from seq2seq_jax.inference.options import Search
 from seq2seq_jax.inference.parted import parted
 from seq2seq_jax.inference.predictor import Predictor
+from seq2seq_jax.nn.stack import join_feed
 from seq2seq_jax.types import BOS, PAD, Batch, Params
 
 ROWS = 32  # at a time
@@ -36,8 +37,9 @@ def portable(config: ModelConfig) -> ModelConfig:
 
 def plain(params: Params) -> Params:
     """The model's own parameters, without what a predictor makes of them."""
+    params = eight_bits.floats(params)
     target = {name: x for name, x in params["target"].items() if name != "shares"}
-    return params | {"target": target}
+    return params | {"target": target, "decoder": join_feed(params["decoder"])}
 
 
 def translation(

@@ -1,6 +1,5 @@
 """Predictor: load a workdir once, then translate and score any number of texts."""
 
-import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,10 +12,10 @@ import numpy as np
 from seq2seq_jax.config import ModelConfig
 from seq2seq_jax.data import copies
 from seq2seq_jax.data.tokenizers import Tokenizer
-from seq2seq_jax.errors import choose
 from seq2seq_jax.inference import (
     asking,
     batching,
+    eight_bits,
     forbidden,
     inputs,
     lengths,
@@ -36,7 +35,7 @@ from seq2seq_jax.inference.options import Search
 from seq2seq_jax.inference.required import Required
 from seq2seq_jax.inference.results import Hypothesis, Score
 from seq2seq_jax.inference.shortlist import Shortlist
-from seq2seq_jax.nn import checks, ends, model
+from seq2seq_jax.nn import ends
 from seq2seq_jax.nn.heads import HEADS
 from seq2seq_jax.nn.scores import SCORES
 from seq2seq_jax.types import UNK, Hypotheses, Params
@@ -60,7 +59,7 @@ class Predictor:
             texts are cut, and `warn` is told how many.
         length_ratio: an output has at most this times the tokens of its text, and 5;
             None: twice as many, and 10.
-        dtype: of products, float32 or bfloat16; None: as `config` says.
+        dtype: of products, float32, bfloat16 or int8; None: as `config` says.
         shortlist: what outputs may say, by their texts; None: any token.
         warn: called with one line where something was not as it should be.
     """
@@ -78,13 +77,9 @@ class Predictor:
         shortlist: Shortlist | None = None,
         warn: Callable[[str], None] = warn_user,
     ):
-        if dtype is not None:
-            config = dataclasses.replace(
-                config, dtype=choose(checks.DTYPES, dtype, "dtype")
-            )
-        self.params = model.prepared(jax.tree.map(jnp.asarray, params), config)
-        self.config = config
-        self.model: ModelConfig | programs.Members = config  # what programs are for
+        params = jax.tree.map(jnp.asarray, params)
+        self.params, self.config = eight_bits.prepared(params, config, dtype)
+        self.model: ModelConfig | programs.Members = self.config  # of the programs
         self.source_tokenizer = source_tokenizer
         self.target_tokenizer = target_tokenizer
         self.max_length = max_length
@@ -108,7 +103,7 @@ class Predictor:
         Args:
             workdir: the folder.
             checkpoint: `best`, `latest`, or a step.
-            dtype: of products, float32 or bfloat16; None: as in training.
+            dtype: of products, float32, bfloat16 or int8; None: as in training.
             raw: the parameters as trained, where `training.ema` has averaged them; the
                 average is used else.
             shortlist: outputs say what the workdir's shortlist has for their texts.

@@ -16,6 +16,7 @@ from seq2seq_jax.config import ModelConfig
 from seq2seq_jax.inference.beams import Step
 from seq2seq_jax.inference.constraints import FREE, Constraints, Manners, constrained
 from seq2seq_jax.inference.diverse import diverse_search
+from seq2seq_jax.inference.eight_bits import floats
 from seq2seq_jax.inference.following import with_token_log_probs
 from seq2seq_jax.inference.holding import holding_search
 from seq2seq_jax.inference.mixing import MIXES, mean_weights, mixed
@@ -203,6 +204,7 @@ def token_log_probs(
 
     Of several models there is a batch for each, with the same targets.
     """
+    params = floats(params)
     if not isinstance(config, Members):
         log_probs, weights = model.token_log_probs(params, config, batch)
         return log_probs, weights.astype(jnp.float32)

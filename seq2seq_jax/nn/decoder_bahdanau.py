@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from seq2seq_jax.config import ModelConfig
 from seq2seq_jax.nn import layers, maxout
+from seq2seq_jax.nn.quantised import side_by_side
 from seq2seq_jax.nn.stack import Noise, feed_share, look, run_layers
 from seq2seq_jax.types import Array, AttentionMemory, DecoderState, Params
 
@@ -59,7 +60,7 @@ def readied(
     all beams. Without noise alone: what it leaves out of c_i is no longer there.
     """
     own = maxout.context_rows(params["own"], config)
-    both = jnp.concatenate([params["layers"][0]["feed"], own], axis=-1)
+    both = side_by_side(params["layers"][0]["feed"], own)
     values = layers.matmul(memory.values, both)
     # Of the first context, which is zeros, they are zeros.
     shape = (*state.context.shape[:-1], both.shape[-1])

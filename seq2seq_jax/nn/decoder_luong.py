@@ -64,9 +64,9 @@ def memory(
     return memory.replace(values=values)  # type: ignore[attr-defined]
 
 
-def context_rows(params: Params, config: ModelConfig) -> jax.Array:
+def context_rows(params: Params, config: ModelConfig) -> Array:
     """W_c^c `[C, H]`, what W_c multiplies a context by."""
-    return jnp.asarray(params["kernel"])[: attention.context_size(config)]
+    return params["kernel"][: attention.context_size(config)]
 
 
 def share(params: Params, config: ModelConfig, context: jax.Array) -> jax.Array:

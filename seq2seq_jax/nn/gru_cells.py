@@ -109,7 +109,8 @@ def reset_before(
     """The gate z and the new value n = tanh(W x + U (r * h)), `[..., H]` each."""
     (h,) = carry
     size = h.shape[-1]
-    gate_kernel, kernel = jnp.split(params["recurrent"], [2 * size], axis=-1)
+    recurrent = params["recurrent"]
+    gate_kernel, kernel = recurrent[:, : 2 * size], recurrent[:, 2 * size :]
     seen = layers.apply_mask(h, drop)
     gates = projected[..., : 2 * size] + layers.matmul(seen, gate_kernel)
     r, z = jnp.split(jax.nn.sigmoid(gates), 2, axis=-1)

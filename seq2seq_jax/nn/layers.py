@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from seq2seq_jax.nn import quantised
 from seq2seq_jax.types import Array, Key, Params
 
 GOLDEN = 0x9E3779B9  # 2^32 / golden ratio, odd: its multiples visit every number once
@@ -155,8 +156,11 @@ def matmul(x: Array, kernel: Array) -> jax.Array:
     """x W in the kernel's type, summed and returned in float32 (float64 stays so).
 
     A bfloat16 kernel (see `cast_kernels`) makes this a bfloat16 product; states,
-    statistics and softmaxes around it stay float32.
+    statistics and softmaxes around it stay float32. So they do round a product of
+    8 bits, which a `quantised.Quantised` kernel makes it.
     """
+    if isinstance(kernel, quantised.Quantised):
+        return quantised.product(x, kernel)
     if x.ndim > 2 and kernel.ndim == 2:
         return many_rows(x, kernel)
     wide = jnp.promote_types(kernel.dtype, jnp.float32)
@@ -205,8 +209,15 @@ def summed_products(x: Array, y: Array) -> jax.Array:
 
 
 def cast_kernels(params: Params, dtype: str) -> Params:
-    """Matrices as `dtype`; vectors (biases, scales) as they are."""
-    return jax.tree.map(lambda p: p.astype(dtype) if p.ndim > 1 else p, params)
+    """Matrices as `dtype`; vectors (biases, scales) and 8 bits as they are."""
+
+    def cast(p: Any) -> Any:
+        eight = isinstance(p, quantised.Quantised)
+        return p if eight or p.ndim < 2 else p.astype(dtype)
+
+    return jax.tree.map(
+        cast, params, is_leaf=lambda p: isinstance(p, quantised.Quantised)
+    )
 
 
 @jax.custom_vjp

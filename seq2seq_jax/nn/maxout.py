@@ -60,6 +60,6 @@ def readout(
     return maxima(layers.dense(params, together))
 
 
-def context_rows(params: Params, config: ModelConfig) -> jax.Array:
+def context_rows(params: Params, config: ModelConfig) -> Array:
     """C_o `[C, 2 l]`."""
-    return jnp.asarray(params["kernel"])[-attention.context_size(config) :]
+    return params["kernel"][-attention.context_size(config) :]

@@ -28,6 +28,7 @@ from seq2seq_jax.nn.heads import HEADS
 from seq2seq_jax.nn.losses import coverage_loss, doubly_stochastic_loss
 from seq2seq_jax.nn.pointer import readable
 from seq2seq_jax.nn.shards import Shards
+from seq2seq_jax.nn.stack import part_feed
 from seq2seq_jax.types import (
     Array,
     AttentionMemory,
@@ -159,13 +160,15 @@ def step(
 def prepared(params: Params, config: ModelConfig, limit: int = SHARES) -> Params:
     """Parameters as inference reads them; every function here takes them as well.
 
-    Matrices have the type of their products, so no search casts them again. `step`
+    Matrices have the type of their products, and the feed's is cut off the bottom
+    layer's, so no search casts or cuts them again. `step`
     finds each target token's share of the gates: a search would multiply the same
     embeddings by the same matrix again and again, a fifteenth of its products at 8,000
     tokens. There is no such table `[V, G*H]` where it would have more than `limit`
     numbers.
     """
     cast = {name: layers.cast_kernels(params[name], config.dtype) for name in params}
+    cast["decoder"] = part_feed(cast["decoder"], config)
     # Embeddings are read as they are, and may be the output layer's weights too.
     made = cast | {name: params[name] for name in TABLES if name in params}
 

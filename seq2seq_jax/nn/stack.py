@@ -62,8 +62,19 @@ def part_feed(params: Params, config: ModelConfig) -> Params:
     whole.
     """
     bottom, *above = params["layers"]
-    own, feed = jnp.split(bottom["input"], [config.embedding_size])
+    if "feed" in bottom:
+        return params
+    size = config.embedding_size
+    own, feed = bottom["input"][:size], bottom["input"][size:]
     return params | {"layers": [bottom | {"input": own, "feed": feed}, *above]}
+
+
+def join_feed(params: Params) -> Params:
+    """What `part_feed` cut, whole again."""
+    bottom, *above = params["layers"]
+    whole = {name: x for name, x in bottom.items() if name != "feed"}
+    whole["input"] = jnp.concatenate([bottom["input"], bottom["feed"]])
+    return params | {"layers": [whole, *above]}
 
 
 def inputs(params: Params, config: ModelConfig, embedded: Array) -> jax.Array:
