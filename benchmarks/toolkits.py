@@ -43,18 +43,12 @@ OURS, *_ = OF_OURS = [
     Toolkit(f"seq2seq_jax, {dtype}", kind, training.train_ours, training.our_intervals)
     for kind, dtype in training.DTYPES.items()
 ]
-NAMES = {
+SEARCHING = {  # of ours, with a model that is trained already
     "ours_int8": "int8",
     "ours_shortlist": "float32, shortlist",
     "ours_bfloat16_shortlist": "bfloat16, shortlist",
     "ours_int8_shortlist": "int8, shortlist",
 }
-SEARCHING = [
-    Toolkit(
-        f"seq2seq_jax, {NAMES[kind]}", kind, training.list_ours, training.our_intervals
-    )
-    for kind in training.SEARCHED
-]
 OTHERS = {
     "translation": [
         Toolkit("OpenNMT-py", "onmt", training.train_onmt, training.onmt_intervals),
@@ -150,8 +144,9 @@ def folder_of(options: Options) -> Iterator[Path]:
 
 def entered(options: Options) -> list[Toolkit]:
     """Ours, for translation with shortlists too, and others that have interpreters."""
-    searching = SEARCHING if options.task == "translation" else SEARCHING[:1]
-    every = [*OF_OURS, *searching]
+    listed = options.task == "translation"
+    kinds = [kind for kind in SEARCHING if listed or "_shortlist" not in kind]
+    every = [*OF_OURS, *map(searching, kinds)]
     found = [ours._replace(python=sys.executable) for ours in every]
     for toolkit in OTHERS[options.task]:
         python = getattr(options, f"{toolkit.kind}_python")
@@ -160,6 +155,19 @@ def entered(options: Options) -> list[Toolkit]:
             python = str(Path(python).absolute()) if "/" in python else python
             found.append(toolkit._replace(python=python))
     return found
+
+
+def searching(kind: str) -> Toolkit:
+    """An entry of `SEARCHING`; what a shortlist takes to make is not told."""
+    made = training.list_ours if "_shortlist" in kind else nothing
+    return Toolkit(
+        f"seq2seq_jax, {SEARCHING[kind]}", kind, made, training.our_intervals
+    )
+
+
+def nothing(python: str, work: Work, folder: Path) -> list[str]:
+    """A program that does nothing: its model is there as it is."""
+    return [python, "-c", ""]
 
 
 def train(toolkit: Toolkit, work: Work) -> dict[str, Any]:

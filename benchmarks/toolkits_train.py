@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sacrebleu
+from toolkits_worker import model_of
 
 from seq2seq_jax.config import Config, DataConfig, ModelConfig, TrainingConfig, flatten
 from seq2seq_jax.data.pipeline import Prepared
@@ -40,8 +41,6 @@ HERE = Path(__file__).resolve().parent
 LONGEST = 40  # g2p: characters or phonemes of a sequence at most
 TOLD = {"translation": ("sentence", "BLEU"), "g2p": ("word", "words right, %")}
 DTYPES = {"ours": "float32", "ours_bfloat16": "bfloat16"}  # of ours, by kind
-SEARCHED = {"ours_int8": "ours", "ours_shortlist": "ours"}  # whose model each searches
-SEARCHED |= {"ours_bfloat16_shortlist": "ours_bfloat16", "ours_int8_shortlist": "ours"}
 Intervals = list[tuple[int, float]]  # pairs and seconds, from the first update on
 
 
@@ -74,7 +73,7 @@ class Work(NamedTuple):
 
     def lines(self, toolkit: "Toolkit") -> Path:
         """The file that it searches: ours cuts text into pieces for itself."""
-        cut = self.task == "translation" and toolkit.kind not in {**DTYPES, **SEARCHED}
+        cut = self.task == "translation" and not toolkit.kind.startswith("ours")
         return self.folder / ("test.pieces" if cut else "test.source")
 
     def quality(self, outputs: list[list[str]]) -> float:
@@ -204,13 +203,13 @@ def train_ours(python: str, work: Work, folder: Path) -> list[str]:
 
 def list_ours(python: str, work: Work, folder: Path) -> list[str]:
     """A shortlist for a model that is trained already."""
-    run = work.folder / SEARCHED[folder.name] / "run"
+    run = work.folder / model_of(folder.name) / "run"
     return [python, "-m", "seq2seq_jax.cli", "shortlist", f"--workdir={run}"]
 
 
 def our_intervals(work: Work, folder: Path) -> Intervals:
     """Seconds are those of `timings.jsonl`; pairs are counted in the plan."""
-    folder = work.folder / SEARCHED.get(folder.name, folder.name)
+    folder = work.folder / model_of(folder.name)
     plan, found, last = BatchPlan(work.data.train, work.config), [], 0
     for line in lines_of(folder / "run" / "timings.jsonl"):
         values = json.loads(line)
@@ -347,4 +346,5 @@ def made(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
 
 def yoyodyne_intervals(work: Work, folder: Path) -> Intervals:
     """What the clock wrote."""
-    return [tuple(pair) for pair in json.loads((folder / "clock.json").read_text())]
+    path = folder / "clock.json"
+    return [tuple(pair) for pair in json.loads(path.read_text(encoding="utf-8"))]

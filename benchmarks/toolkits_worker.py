@@ -80,6 +80,11 @@ def timed(call: Callable[[list[str]], Any], texts: list[str]) -> tuple[float, An
     return time.perf_counter() - began, result
 
 
+def model_of(kind: str) -> str:
+    """The one of ours whose model it searches; others search their own."""
+    return kind.removesuffix("_shortlist").removesuffix("_int8")
+
+
 def load_ours(spec: Spec) -> Model:
     """This library, as `seq2seq-jax translate` runs it; batches are its own choice."""
     import jax
@@ -93,13 +98,12 @@ def load_ours(spec: Spec) -> Model:
 
     keep_freed_memory()
     keep_compiled()
-    kind, listed = spec["toolkit"], spec["toolkit"].endswith("_shortlist")
-    name = kind.removesuffix("_shortlist").removesuffix("_int8")
+    kind = spec["toolkit"]
     predictor = Predictor.load(
-        Path(spec["folder"]).with_name(name) / "run",
+        Path(spec["folder"]).with_name(model_of(kind)) / "run",
         "latest",
         dtype="int8" if "_int8" in kind else None,
-        shortlist=listed,
+        shortlist="_shortlist" in kind,
     )
     predictor.length_ratio = RATIO
     translation = spec["task"] == "translation"

@@ -11,6 +11,7 @@ from small import as_read, quick_jit
 from small import params_of as swept_params
 from sweeps import SWEEP, name
 
+from seq2seq_jax.exporting.programs import plain
 from seq2seq_jax.inference import eight_bits, programs
 from seq2seq_jax.inference.ensemble import Ensemble
 from seq2seq_jax.nn import layers, model, quantised
@@ -178,6 +179,23 @@ def test_targets_are_scored_by_the_same_matrices_as_floats():
         one.score(LINES, LINES), floats.score(LINES, LINES), strict=True
     ):
         np.testing.assert_allclose(mine.log_prob, theirs.log_prob, rtol=1e-5)
+
+
+def test_vectors_of_texts_are_nearly_those_of_floats():
+    small, exact = (
+        np.stack(list(predictor(dtype=dtype).encode(LINES)))
+        for dtype in ("int8", "float32")
+    )
+    assert 0 < abs(small - exact).max() < 0.05
+
+
+def test_what_is_exported_of_eight_bits_is_the_model_with_its_matrices_as_floats():
+    one = predictor(TIED, dtype="int8")
+    found = plain(one.params)
+    params = params_of(TIED)
+    like, _ = model.narrowed(params, TIED, np.arange(len(params["head"]["bias"])))
+    assert jax.tree.structure(found) == jax.tree.structure(like)
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=0.06), found, like)
 
 
 def test_an_ensemble_of_eight_bits_is_one_of_its_members():

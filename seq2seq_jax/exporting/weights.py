@@ -16,10 +16,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from seq2seq_jax.nn.quantised import whole_numbers
 from seq2seq_jax.types import Array, Params
 
 SCALE = ".scale"  # behind the name of what it scales
-LARGEST = 127
 
 
 class Form(NamedTuple):
@@ -52,11 +52,11 @@ def pack_int8(name: str, matrix: np.ndarray) -> dict[str, np.ndarray]:
     >>> packed["w"].tolist(), packed["w.scale"].tolist()
     ([[64, 0], [-127, 0]], [[0.015748031437397003, 1.0]])
     """
-    axis = -1 if name.endswith("table") else -2
-    largest = np.abs(matrix).max(axis=axis, keepdims=True)
-    scale = np.where(largest > 0, largest / LARGEST, 1.0).astype(np.float32)
-    whole = np.clip(np.rint(matrix / scale), -LARGEST, LARGEST)
-    return {name: whole.astype(np.int8), name + SCALE: scale}
+    columns = not name.endswith("table")
+    rows = matrix.swapaxes(-1, -2) if columns else matrix
+    both = map(np.asarray, whole_numbers(jnp.asarray(rows)))
+    whole, scale = (x.swapaxes(-1, -2) if columns else x for x in both)
+    return {name: whole, name + SCALE: scale}
 
 
 def unpack_int8(name: str, stored: dict[str, Any]) -> jax.Array:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from seq2seq_jax.nn import quantised
+from seq2seq_jax.nn.quantised import is_quantised
 from seq2seq_jax.types import Array, Key, Params
 
 GOLDEN = 0x9E3779B9  # 2^32 / golden ratio, odd: its multiples visit every number once
@@ -156,10 +157,10 @@ def matmul(x: Array, kernel: Array) -> jax.Array:
     """x W in the kernel's type, summed and returned in float32 (float64 stays so).
 
     A bfloat16 kernel (see `cast_kernels`) makes this a bfloat16 product; states,
-    statistics and softmaxes around it stay float32. So they do round a product of
+    statistics and softmaxes around it stay float32, as they do around a product of
     8 bits, which a `quantised.Quantised` kernel makes it.
     """
-    if isinstance(kernel, quantised.Quantised):
+    if is_quantised(kernel):
         return quantised.product(x, kernel)
     if x.ndim > 2 and kernel.ndim == 2:
         return many_rows(x, kernel)
@@ -212,12 +213,9 @@ def cast_kernels(params: Params, dtype: str) -> Params:
     """Matrices as `dtype`; vectors (biases, scales) and 8 bits as they are."""
 
     def cast(p: Any) -> Any:
-        eight = isinstance(p, quantised.Quantised)
-        return p if eight or p.ndim < 2 else p.astype(dtype)
+        return p if is_quantised(p) or p.ndim < 2 else p.astype(dtype)
 
-    return jax.tree.map(
-        cast, params, is_leaf=lambda p: isinstance(p, quantised.Quantised)
-    )
+    return jax.tree.map(cast, params, is_leaf=is_quantised)
 
 
 @jax.custom_vjp

@@ -161,11 +161,10 @@ def prepared(params: Params, config: ModelConfig, limit: int = SHARES) -> Params
     """Parameters as inference reads them; every function here takes them as well.
 
     Matrices have the type of their products, and the feed's is cut off the bottom
-    layer's, so no search casts or cuts them again. `step`
-    finds each target token's share of the gates: a search would multiply the same
-    embeddings by the same matrix again and again, a fifteenth of its products at 8,000
-    tokens. There is no such table `[V, G*H]` where it would have more than `limit`
-    numbers.
+    layer's: no search casts or cuts them again. `step` finds each target token's share
+    of the gates: a search would multiply the same embeddings by the same matrix again
+    and again, a fifteenth of its products at 8,000 tokens. There is no such table
+    `[V, G*H]` where it would have more than `limit` numbers.
     """
     cast = {name: layers.cast_kernels(params[name], config.dtype) for name in params}
     cast["decoder"] = part_feed(cast["decoder"], config)

@@ -10,7 +10,7 @@ q Q is exact in 32 bits up to D = 133,000. As of Jacob et al. 2018 (section 2), 
 scales by column and row in place of one a matrix.
 """
 
-from typing import Any
+from typing import Any, TypeGuard
 
 import jax
 import jax.numpy as jnp
@@ -49,12 +49,17 @@ class Quantised:
         return self.turned.T.astype(jnp.float32) * self.scale
 
 
+def is_quantised(x: Any) -> TypeGuard[Quantised]:
+    """Whether a part of a tree is such a matrix: a leaf, where one is asked for."""
+    return isinstance(x, Quantised)
+
+
 def quantise(matrix: Array) -> Quantised:
     """The matrix `[D, G]` in 8 bits.
 
     >>> small = quantise(jnp.array([[1.0, 0.0], [-2.0, 0.0]]))
     >>> small.turned.tolist(), small.scale.tolist()
-    ([[64, -127], [0, 0]], [0.015748031437397003, 0.0])
+    ([[64, -127], [0, 0]], [0.015748031437397003, 1.0])
     """
     turned, scale = whole_numbers(jnp.asarray(matrix, jnp.float32).T)
     return Quantised(turned, scale[:, 0])
@@ -62,17 +67,18 @@ def quantise(matrix: Array) -> Quantised:
 
 def side_by_side(*matrices: Any) -> Any:
     """Matrices `[D, G], [D, H], ...` as one, all arrays or all in 8 bits."""
-    if not isinstance(matrices[0], Quantised):
+    if not is_quantised(matrices[0]):
         return jnp.concatenate(matrices, axis=-1)
     turned = jnp.concatenate([matrix.turned for matrix in matrices])
     return Quantised(turned, jnp.concatenate([matrix.scale for matrix in matrices]))
 
 
 def whole_numbers(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Q `[..., D]` and r `[..., 1]` of rows; zeros have the scale 0."""
+    """q `[..., D]` and r `[..., 1]` of rows, any of them; zeros have the scale 1."""
     largest = jnp.abs(x).max(axis=-1, keepdims=True, initial=0.0)
-    shrink = jnp.where(largest > 0, LARGEST / largest, 0.0)
-    return jnp.rint(x * shrink).astype(jnp.int8), largest / LARGEST
+    scale = jnp.where(largest > 0, largest / LARGEST, 1.0)
+    whole = jnp.clip(jnp.rint(x / scale), -LARGEST, LARGEST)
+    return whole.astype(jnp.int8), scale
 
 
 def product(x: Array, matrix: Quantised) -> jax.Array:
@@ -80,7 +86,7 @@ def product(x: Array, matrix: Quantised) -> jax.Array:
 
     >>> x, w = jnp.array([[0.5, -1.0]]), jnp.array([[1.0, 0.0], [-2.0, 0.0]])
     >>> [f"{y:.3f}" for y in product(x, quantise(w))[0]]  # 2.5 and 0
-    ['2.504', '0.000']
+    ['2.508', '0.000']
     """
     values, scale = whole_numbers(jnp.asarray(x, jnp.float32))
     dots = jax.lax.dot_general(
